@@ -1,0 +1,104 @@
+"""What is counted, and how: the only definitions of the project.
+
+``DEFINITIONS`` is printed under every table; ``ELEMENT_RULES`` is the published table of the per-element arithmetic of
+every operator that is not a convolution or dense layer. The operators read their constants from here.
+
+All counts are exact integers for one image; the batch is a separate, stated factor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+DEFINITIONS: dict[str, str] = {
+    "params": "learnable scalars; BatchNorm running statistics are buffers, counted apart; a shared tensor counts once",
+    "mult-adds": "multiply-accumulates of convolution and dense layers, padding taps included; nothing else",
+    "FLOPs": "2 x mult-adds + the per-element arithmetic of every other operator (BatchNorm 2, ReLU 1, add 1, "
+    "pooling 1 per tap, ...); a bias starts the accumulator and costs nothing more",
+    "activations": "output elements of all operators that make a new tensor",
+    "memory": "unfused and out of place: peak = most tensor elements alive at once, by liveness",
+}
+
+
+class ElementRule(NamedTuple):
+    """Operations per element of an operator: forward in inference, backward to its input, and what they are."""
+
+    forward: int
+    backward: int
+    text: str
+
+
+ELEMENT_RULES: dict[str, ElementRule] = {
+    "ReLU": ElementRule(1, 1, "compare with 0; backward: select"),
+    "ReLU6": ElementRule(2, 2, "compare with 0 and 6; backward: two selects"),
+    "Sigmoid": ElementRule(4, 3, "negate, exp, add, divide; backward: g*y*(1-y)"),
+    "HardSigmoid": ElementRule(4, 2, "add, compare twice, multiply; backward: select, multiply"),
+    "SiLU": ElementRule(5, 9, "sigmoid, multiply; backward: sigmoid again, g*s*(1+x*(1-s))"),
+    "HardSwish": ElementRule(5, 5, "hard sigmoid, multiply; backward: slope 2x+3 over 6 between -3 and 3"),
+    "GELU": ElementRule(5, 9, "scale, erf, add, two multiplies; backward: cdf again, x * density, add, multiply"),
+    "Tanh": ElementRule(1, 3, "tanh; backward: g*(1-y*y)"),
+    "ScaledTanh": ElementRule(3, 4, "scale, tanh, scale; backward: g*A*S*(1-t*t)"),
+    "Softmax": ElementRule(5, 4, "maximum, subtract, exp, sum, divide; backward: y*(g-sum(g*y))"),
+    "BatchNorm2d": ElementRule(2, 4, "multiply, add (statistics folded to scale and shift); backward: y's three terms"),
+    "LayerNorm": ElementRule(7, 8, "mean, subtract, square, sum, divide, scale, shift; backward: as BatchNorm"),
+    "Add": ElementRule(1, 0, "one addition for each input after the first; backward: the gradient is passed on"),
+    "Mul": ElementRule(1, 1, "one multiplication for each input after the first; backward: one, plus the reduction "
+                             "over a broadcast axis"),
+    "Scale": ElementRule(1, 1, "multiply; backward: multiply (and 2 per element for the scale's own gradient)"),
+    "Dropout": ElementRule(0, 1, "inference: nothing; training: multiply by the scaled mask, both ways"),
+    "DropPath": ElementRule(0, 1, "inference: nothing; training: multiply by the scaled mask, both ways"),
+}  # fmt: skip
+
+POOL_OPS_PER_TAP = 1
+"""Maximum, or addition to the average: one operation for each window position and tap."""
+
+BATCH_NORM_TRAINING_OPS = 8
+"""Per element, training: mean 1, variance 3, normalise 2, scale and shift 2."""
+
+BATCH_NORM_PARAMETER_OPS = 5
+"""Per element, training: normalise again 2, gradient of the scale 2, of the shift 1."""
+
+LAYER_NORM_AFFINE_OPS = 2
+"""Of the LayerNorm rule above, what scale and shift cost: a LayerNorm without them is cheaper by this."""
+
+NORM_PARAMETER_OPS = 3
+"""Per element, gradients of a LayerNorm's scale (2) and shift (1)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Exact work of one operator on one image.
+
+    Attributes:
+        mult_adds: multiply-accumulates of a convolution or dense layer.
+        element_ops: arithmetic operations that are not part of a mult-add.
+    """
+
+    mult_adds: int = 0
+    element_ops: int = 0
+
+    @property
+    def flops(self) -> int:
+        """2 x mult-adds + per-element operations."""
+        return 2 * self.mult_adds + self.element_ops
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.mult_adds + other.mult_adds, self.element_ops + other.element_ops)
+
+
+@dataclass(frozen=True)
+class BackwardCost:
+    """Work of one operator's backward pass on one image.
+
+    Attributes:
+        inputs: the gradient to each input, in the order of the inputs (an input that needs none is left out by the
+            report, not here).
+        params: the gradient to the operator's own parameters.
+    """
+
+    inputs: tuple[Cost, ...]
+    params: Cost
+
+
+NO_COST = Cost()

@@ -1,0 +1,181 @@
+"""Pooling: maximum, average, global, adaptive, and LeNet-5's trainable subsampling.
+
+One operation for each window position and tap (``cost.POOL_OPS_PER_TAP``), taps that fall on padding included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from archcost.cost import NO_COST, POOL_OPS_PER_TAP, BackwardCost, Cost
+from archcost.errors import OperatorError
+from archcost.geometry import (
+    IntOrPair,
+    Pair,
+    PaddingLike,
+    PaddingName,
+    Shape,
+    Sides,
+    adaptive_taps,
+    pair,
+    product,
+    resolve,
+    sides,
+    window_output,
+)
+from archcost.ops.base import ParameterFree, Saved, Tensors
+from archcost.ops.conv import window_text
+
+
+@dataclass(frozen=True)
+class Window(ParameterFree):
+    """What max and average pooling share: a window slides over each channel.
+
+    Args:
+        kernel_size: rows and columns of the window.
+        stride: step of the window; None means the kernel size.
+        padding: as for Conv2d, at most half the kernel on each side (no window may lie in padding alone).
+        ceil_mode: round the output size up; the last window may hang over the end, but must start inside.
+    """
+
+    family: ClassVar[str] = "pool"
+    kernel_size: IntOrPair
+    stride: IntOrPair | None = None
+    padding: PaddingLike = 0
+    ceil_mode: bool = False
+
+    def __post_init__(self) -> None:
+        kernel = pair("kernel_size", self.kernel_size)
+        object.__setattr__(self, "kernel_size", kernel)
+        object.__setattr__(self, "stride", kernel if self.stride is None else pair("stride", self.stride))
+        object.__setattr__(self, "padding", sides(self.padding))
+        if not isinstance(self.padding, str):
+            for axis, edges in enumerate(sides(self.padding)):
+                if any(2 * edge > kernel[axis] for edge in edges if isinstance(edge, int)):
+                    raise OperatorError(
+                        f"`padding` (={self.padding}) must be at most half of `kernel_size` (={kernel})"
+                    )
+
+    @property
+    def window(self) -> tuple[Pair, Pair, Sides | PaddingName]:
+        """Kernel size, stride and padding in their full form."""
+        return pair("", self.kernel_size), pair("", self.stride), sides(self.padding)
+
+    def out_shape(self, *inputs: Shape) -> Shape:
+        channels, *size = self.image(inputs)
+        kernel, stride, padding = self.window
+        padding = resolve(padding, size, kernel, stride, (1, 1))
+        height, width = (
+            window_output(size[axis], kernel[axis], stride[axis], padding[axis], 1, self.ceil_mode) for axis in (0, 1)
+        )
+        return channels, height, width
+
+    def taps(self, *inputs: Shape) -> int:
+        """Return the number of window positions times the taps of a window."""
+        return product(self.out_shape(*inputs)) * product(pair("kernel_size", self.kernel_size))
+
+    def cost(self, *inputs: Shape, training: bool = False) -> Cost:
+        return Cost(0, POOL_OPS_PER_TAP * self.taps(*inputs))
+
+
+class MaxPool2d(Window):
+    """Largest element of each window. Backward: one addition for each output, to the element that was the largest."""
+
+    saved_for_input: ClassVar[frozenset[Saved]] = frozenset({"indices"})
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        return BackwardCost((Cost(0, product(self.out_shape(*inputs))),), NO_COST)
+
+    def label(self, *inputs: Shape) -> str:
+        return f"max pool {window_text(*self.window)}"
+
+
+@dataclass(frozen=True)
+class AvgPool2d(Window):
+    """Mean of each window; ``count_include_pad`` divides by the whole kernel, else by the taps inside the input."""
+
+    count_include_pad: bool = True
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        return BackwardCost((Cost(0, POOL_OPS_PER_TAP * self.taps(*inputs)),), NO_COST)
+
+    def label(self, *inputs: Shape) -> str:
+        return f"average pool {window_text(*self.window)}"
+
+
+class SubsamplingPool2d(Window):
+    """LeNet-5's subsampling: the sum of each window times a trainable coefficient plus a trainable bias, per channel.
+
+    (LeCun et al. 1998, section II.B; the activation that follows is an operator of its own.) A window of k taps costs
+    k - 1 additions, one multiplication and one addition.
+    """
+
+    saved_for_params: ClassVar[frozenset[Saved]] = frozenset({"input"})
+
+    def params(self, *inputs: Shape) -> Tensors:
+        return {"weight": (inputs[0][0],), "bias": (inputs[0][0],)}
+
+    def cost(self, *inputs: Shape, training: bool = False) -> Cost:
+        return Cost(0, self.taps(*inputs) + product(self.out_shape(*inputs)))
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        outputs, taps = product(self.out_shape(*inputs)), self.taps(*inputs)
+        return BackwardCost((Cost(0, outputs + taps),), Cost(0, taps + 2 * outputs) if trainable else NO_COST)
+
+    def label(self, *inputs: Shape) -> str:
+        return f"subsampling {window_text(*self.window)}"
+
+
+@dataclass(frozen=True)
+class AdaptiveAvgPool2d(ParameterFree):
+    """Mean over windows chosen so that the output has ``output_size`` (rows, columns), whatever the input's size.
+
+    Window i of an axis runs from floor(i*in/out) to ceil((i+1)*in/out).
+    """
+
+    family: ClassVar[str] = "pool"
+    output_size: IntOrPair
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "output_size", pair("output_size", self.output_size))
+
+    def out_shape(self, *inputs: Shape) -> Shape:
+        return self.image(inputs)[0], *pair("output_size", self.output_size)
+
+    def taps(self, *inputs: Shape) -> int:
+        """Return the summed sizes of all windows."""
+        channels, *size = self.image(inputs)
+        rows, columns = (adaptive_taps(size[axis], pair("", self.output_size)[axis]) for axis in (0, 1))
+        return channels * rows * columns
+
+    def cost(self, *inputs: Shape, training: bool = False) -> Cost:
+        return Cost(0, POOL_OPS_PER_TAP * self.taps(*inputs))
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        return BackwardCost((Cost(0, POOL_OPS_PER_TAP * self.taps(*inputs)),), NO_COST)
+
+    def label(self, *inputs: Shape) -> str:
+        rows, columns = pair("output_size", self.output_size)
+        return f"adaptive average pool {rows}x{columns}"
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(ParameterFree):
+    """Mean of each channel over all positions: (C, H, W) -> (C, 1, 1), or (C,) without ``keep_axes``."""
+
+    family: ClassVar[str] = "pool"
+    keep_axes: bool = True
+
+    def out_shape(self, *inputs: Shape) -> Shape:
+        channels, _, _ = self.image(inputs)
+        return (channels, 1, 1) if self.keep_axes else (channels,)
+
+    def cost(self, *inputs: Shape, training: bool = False) -> Cost:
+        return Cost(0, POOL_OPS_PER_TAP * product(self.image(inputs)))
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        return BackwardCost((Cost(0, POOL_OPS_PER_TAP * product(inputs[0])),), NO_COST)
+
+    def label(self, *inputs: Shape) -> str:
+        return "global average pool"

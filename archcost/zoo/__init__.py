@@ -1,0 +1,1 @@
+"""Architectures, one paper a file; ``catalogue`` finds them by name."""

@@ -1,0 +1,75 @@
+"""The catalogue: every network that archcost knows by name, and how to build it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+
+from archcost.errors import ArchcostError, ModelError, did_you_mean
+from archcost.graph import Graph
+from archcost.zoo.entry import Entry
+from archcost.zoo.listing_residual import ENTRIES as RESIDUAL
+from archcost.zoo.papers import PAPERS, Paper
+
+CATALOGUE: dict[str, Entry] = {**RESIDUAL}
+"""Name -> entry, in the order in which ``archcost models`` lists them."""
+
+
+def entry(name: str) -> Entry:
+    """Return the entry called ``name``. Raises ModelError, with the nearest name, if there is none."""
+    if name not in CATALOGUE:
+        raise ModelError(f"unknown model {name!r}{did_you_mean(name, CATALOGUE)}")
+    return CATALOGUE[name]
+
+
+def paper(name: str) -> Paper:
+    """Return the paper that the network called ``name`` comes from."""
+    return PAPERS[entry(name).paper]
+
+
+def options(name: str) -> dict[str, object]:
+    """Return the options of the network called ``name`` with their defaults."""
+    found = entry(name)
+    parameters = inspect.signature(_function(found)).parameters
+    known = {key: parameter.default for key, parameter in parameters.items() if key not in found.preset}
+    return {**known, "input_size": found.input_size}
+
+
+def load(name: str, **options: object) -> Graph:
+    """Return the graph of the catalogue's network ``name``.
+
+    Args:
+        name: a name that ``archcost models`` lists.
+        options: the architecture's options, such as ``num_classes``, ``input_size=(3, 192, 192)``, ``width``,
+            ``dropout``; ``resolution=192`` is short for a square input of the default's channels.
+
+    Raises:
+        ModelError: unknown name or option, or an option value that the architecture does not allow.
+        GraphError: an input size that the architecture cannot process.
+    """
+    found = entry(name)
+    merged: dict[str, object] = {"input_size": found.input_size, **found.preset}
+    if "resolution" in options:
+        if "input_size" in options:
+            raise ModelError(f"{name}: give `resolution` or `input_size`, not both")
+        size = options.pop("resolution")
+        merged["input_size"] = (found.input_size[0], size, size)
+    function = _function(found)
+    allowed = {key for key in inspect.signature(function).parameters if key not in found.preset}
+    for key in options:
+        if key not in allowed:
+            raise ModelError(
+                f"{name} has no option {key!r}{did_you_mean(key, allowed)}; it has {', '.join(sorted(allowed))}"
+            )
+    try:
+        graph = function(**{**merged, **options})
+    except ArchcostError as error:
+        raise type(error)(f"{name}: {error}") from None
+    return graph.named(name, found.variant)
+
+
+def _function(found: Entry) -> Callable[..., Graph]:
+    module, _, function = found.target.partition(":")
+    built: Callable[..., Graph] = getattr(import_module(f"archcost.zoo.{module}"), function)
+    return built
