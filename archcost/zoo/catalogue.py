@@ -9,10 +9,12 @@ from importlib import import_module
 from archcost.errors import ArchcostError, ModelError, did_you_mean
 from archcost.graph import Graph
 from archcost.zoo.entry import Entry
+from archcost.zoo.listing_classic import ENTRIES as CLASSIC
+from archcost.zoo.listing_mobile import ENTRIES as MOBILE
 from archcost.zoo.listing_residual import ENTRIES as RESIDUAL
 from archcost.zoo.papers import PAPERS, Paper
 
-CATALOGUE: dict[str, Entry] = {**RESIDUAL}
+CATALOGUE: dict[str, Entry] = {**CLASSIC, **RESIDUAL, **MOBILE}
 """Name -> entry, in the order in which ``archcost models`` lists them."""
 
 
