@@ -102,3 +102,31 @@ class BackwardCost:
 
 
 NO_COST = Cost()
+
+
+class OptimizerRule(NamedTuple):
+    """What an optimizer keeps and does for each trained parameter."""
+
+    state: int
+    operations: int
+    text: str
+
+
+OPTIMIZERS: dict[str, OptimizerRule] = {
+    "sgd": OptimizerRule(0, 2, "w - lr*g"),
+    "momentum": OptimizerRule(1, 4, "v = b*v + g; w - lr*v"),
+    "nesterov": OptimizerRule(1, 6, "v = b*v + g; w - lr*(g + b*v)"),
+    "rmsprop": OptimizerRule(1, 9, "s = b*s + (1-b)*g*g; w - lr*g/(sqrt(s)+eps)"),
+    "adam": OptimizerRule(2, 12, "m = b1*m + (1-b1)*g; s = b2*s + (1-b2)*g*g; w - lr_t*m/(sqrt(s)+eps)"),
+    "adamw": OptimizerRule(2, 14, "as adam, and w - lr*decay*w"),
+}
+"""Optimizer -> state values and operations per trained parameter (bias corrections fold into the step size lr_t)."""
+
+BYTES: dict[str, int] = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+"""Bytes of one element, by element type."""
+
+INDEX_BYTES = 4
+"""Bytes of the position that max pooling keeps for each output, for its backward pass."""
+
+MASK_BYTES = 1
+"""Bytes of an element of a dropout mask."""

@@ -67,7 +67,7 @@ def pair(name: str, value: object, minimum: int = 1) -> Pair:
 
 
 def sides(padding: object) -> Sides | PaddingName:
-    """Return a padding in full, ``((top, bottom), (left, right))``; the name ``"same"`` stays (it needs the input size).
+    """Return a padding in full, ``((top, bottom), (left, right))``; ``"same"`` stays (it needs the input size).
 
     Raises:
         OperatorError: if ``padding`` is none of the forms that the module lists.
@@ -135,7 +135,7 @@ def transposed_output(size: int, kernel: int, stride: int, padding: Pair, dilati
 
 
 def adaptive_window(index: int, size: int, output: int) -> Pair:
-    """Return (first, end) of the ``index``-th adaptive pooling window: floor(i*size/output), ceil((i+1)*size/output)."""
+    """Return (first, end) of adaptive pooling window ``index``: floor(i*size/output), ceil((i+1)*size/output)."""
     return index * size // output, -(-(index + 1) * size // output)
 
 

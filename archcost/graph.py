@@ -183,3 +183,20 @@ class Graph:
         renamed = object.__new__(Graph)
         renamed.__dict__.update(self.__dict__, name=name, variant=variant)
         return renamed
+
+    def to_json(self) -> str:
+        """Return the graph as JSON text (schema ``archcost.graph/1``)."""
+        from archcost.serialize import to_json
+
+        return to_json(self)
+
+    @staticmethod
+    def from_json(text: str) -> Graph:
+        """Return the graph that JSON ``text`` describes; equal to the one that was written.
+
+        Raises:
+            GraphError: if the text is no such JSON or the graph does not hold together.
+        """
+        from archcost.serialize import from_json
+
+        return from_json(text)

@@ -20,6 +20,7 @@ Tensors: TypeAlias = Mapping[str, Shape]
 
 Saved: TypeAlias = Literal["input", "output", "mask", "indices"]
 NOTHING: Tensors = {}
+NEEDED_NOT: frozenset[Saved] = frozenset()
 
 
 class Op(ABC):
@@ -62,6 +63,15 @@ class Op(ABC):
     def buffers(self, *inputs: Shape) -> Tensors:
         """Return the tensors that are stored but not learned: name -> shape."""
         return NOTHING
+
+    def saved(self, *, to_input: bool, trainable: bool) -> frozenset[Saved]:
+        """Return what the backward pass needs from the forward pass.
+
+        Args:
+            to_input: whether the gradient to an input is wanted.
+            trainable: whether the gradient to the parameters is wanted.
+        """
+        return (self.saved_for_input if to_input else NEEDED_NOT) | (self.saved_for_params if trainable else NEEDED_NOT)
 
     def kind(self, *inputs: Shape) -> str:
         """Return the kind by which costs are grouped; a convolution tells conv, grouped, depthwise or pointwise."""

@@ -9,9 +9,9 @@ from archcost.cost import NO_COST, BackwardCost, Cost
 from archcost.errors import OperatorError
 from archcost.geometry import (
     IntOrPair,
-    Pair,
     PaddingLike,
     PaddingName,
+    Pair,
     Shape,
     Sides,
     pair,
@@ -43,7 +43,7 @@ class Multiplying(Op):
 
 @dataclass(frozen=True)
 class Conv2d(Multiplying):
-    """Cross-correlation of (in_channels, height, width) with ``out_channels`` filters; weights (out, in/groups, kh, kw).
+    """Cross-correlation of (in_channels, height, width) with ``out_channels`` filters; weight (out, in/groups, kh, kw).
 
     Args:
         out_channels: number of filters.
@@ -226,7 +226,7 @@ class PartialConv2d(Multiplying):
         return f"partial conv {rows}x{columns}"
 
 
-def window_text(kernel: Pair, stride: Pair, padding: Sides | PaddingName, dilation: Pair = (1, 1)) -> str:
+def window_text(kernel: Pair, stride: Pair, _padding: object, dilation: Pair = (1, 1)) -> str:
     """Return ``3x3``, ``7x7/2``, ``3x3 dil 2``: the kernel, then stride and dilation where they are not 1."""
     text = f"{kernel[0]}x{kernel[1]}"
     if stride != (1, 1):

@@ -17,7 +17,7 @@ from archcost.cost import (
 )
 from archcost.errors import OperatorError
 from archcost.geometry import Shape, product, whole
-from archcost.ops.base import NOTHING, ElementWise, Op, Saved, Tensors
+from archcost.ops.base import NEEDED_NOT, NOTHING, ElementWise, Op, Saved, Tensors
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ class BatchNorm2d(Op):
             return BackwardCost((Cost(0, elements),), NO_COST)
         to_input = Cost(0, ELEMENT_RULES["BatchNorm2d"].backward * elements)
         return BackwardCost((to_input,), Cost(0, BATCH_NORM_PARAMETER_OPS * elements))
+
+    def saved(self, *, to_input: bool, trainable: bool) -> frozenset[Saved]:
+        return super().saved(to_input=to_input, trainable=trainable) if trainable else NEEDED_NOT
 
     def label(self, *inputs: Shape) -> str:
         return "batch norm"

@@ -12,9 +12,9 @@ from archcost.cost import NO_COST, POOL_OPS_PER_TAP, BackwardCost, Cost
 from archcost.errors import OperatorError
 from archcost.geometry import (
     IntOrPair,
-    Pair,
     PaddingLike,
     PaddingName,
+    Pair,
     Shape,
     Sides,
     adaptive_taps,

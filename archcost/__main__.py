@@ -1,0 +1,6 @@
+"""``python -m archcost``."""
+
+from archcost.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Where a command's text goes: stdout, or a file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, TypeVar, cast
+
+import click
+
+from archcost.errors import UsageError
+from archcost.report.formats import FORMATS, Format
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SUFFIXES: dict[str, Format] = {
+    ".json": "json",
+    ".csv": "csv",
+    ".md": "md",
+    ".tex": "latex",
+    ".html": "html",
+    ".htm": "html",
+}
+
+
+def output_options(function: Function) -> Function:
+    """Add ``--format`` and ``-o`` to a command."""
+    function = click.option(
+        "-o", "--output", type=click.Path(dir_okay=False), help="Write to this file; its suffix chooses the format."
+    )(function)
+    choice = click.Choice(FORMATS)
+    return click.option("--format", "output_format", type=choice, help="Format of the output (default: table).")(
+        function
+    )
+
+
+def chosen_format(output_format: str | None, output: str | None) -> Format:
+    """Return the format that was asked for, or the one that the file's suffix names; else the table."""
+    if output_format is not None:
+        return cast("Format", output_format)
+    return SUFFIXES.get(Path(output).suffix.lower(), "table") if output else "table"
+
+
+def emit(text: str, output: str | None) -> None:
+    """Print ``text``, or write it to the file ``output`` (in UTF-8, whole or not at all).
+
+    Raises:
+        UsageError: if the file cannot be written; nothing of it is left then.
+    """
+    if output is None or output == "-":
+        sys.stdout.write(_encodable(text) + "\n")
+        return
+    write_whole(Path(output), text + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text`` to a file beside ``path`` and rename it.
+
+    Raises:
+        UsageError: if that cannot be done.
+    """
+    beside = None
+    try:
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            beside = Path(file.name)
+            file.write(text)
+        _inherit_mode(beside, path)
+        beside.replace(path)
+    except OSError as error:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+
+
+def _inherit_mode(beside: Path, path: Path) -> None:
+    """Give the new file the permissions of the one that it replaces, or those of any new file."""
+    if path.exists():
+        shutil.copymode(path, beside)
+    else:
+        mask = os.umask(0)
+        os.umask(mask)
+        beside.chmod(0o666 & ~mask)
+
+
+def _encodable(text: str) -> str:
+    """Replace what the terminal's encoding cannot show; our own tables are plain ASCII, names may not be."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def warn(message: str) -> None:
+    """Print a hint or warning to stderr."""
+    sys.stderr.write(f"archcost: {message}\n")

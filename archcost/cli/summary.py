@@ -1,0 +1,90 @@
+"""``archcost summary MODEL``."""
+
+from __future__ import annotations
+
+import click
+
+from archcost.cli.model import model_options, requested
+from archcost.cli.output import chosen_format, emit, output_options, warn
+from archcost.cli.terminal import fitting, table_width
+
+
+@click.command(short_help="Show what a network costs, layer by layer.")
+@click.argument("model")
+@model_options
+@click.option("--batch-size", "-b", type=int, default=1, show_default=True, help="Images in a batch.")
+@click.option("--depth", type=int, help="Levels of the layer tree; -1 for every operator (default: 2, in data all).")
+@click.option("--columns", help="Columns to show, separated by commas; `help` lists them.")
+@click.option("--sort", default="", metavar="COLUMN", help="Sort by a column, largest first.")
+@click.option("--top", type=click.IntRange(min=1), help="Show this many rows and sum up the rest.")
+@click.option("--only", multiple=True, metavar="PATTERN", help="Show rows whose name, operator or kind matches.")
+@click.option("--train", is_flag=True, help="Add the exact cost of a training step.")
+@click.option("--optimizer", default="sgd", show_default=True, help="sgd, momentum, nesterov, rmsprop, adam, adamw.")
+@click.option("--dtype", default="float32", show_default=True, help="float64, float32, float16, bfloat16, int8.")
+@click.option("--freeze", multiple=True, metavar="PATTERN", help="Layers or scopes that are not trained.")
+@click.option(
+    "--convention", default="", metavar="NAME", help="Another counter's rule, as a column; `help` lists them."
+)
+@output_options
+def command(
+    model: str,
+    input_size: str | None,
+    num_classes: int | None,
+    pairs: tuple[str, ...],
+    batch_size: int,
+    depth: int | None,
+    columns: str | None,
+    sort: str,
+    top: int | None,
+    only: tuple[str, ...],
+    train: bool,
+    optimizer: str,
+    dtype: str,
+    freeze: tuple[str, ...],
+    convention: str,
+    output_format: str | None,
+    output: str | None,
+) -> None:
+    """Show what MODEL costs: parameters, mult-adds, FLOPs, activations and memory, layer by layer and in total.
+
+    \b
+    Examples:
+      archcost summary resnet50
+      archcost summary mobilenet_v2 --option width=0.5 --input-size 3x192x192
+      archcost summary resnet50 --train --optimizer adam --batch-size 32 --freeze layer[12]
+      archcost summary vgg16 --depth -1 --sort params --top 5 --format md
+    """
+    from archcost.interop.model import open_model
+    from archcost.report.columns import COLUMNS
+    from archcost.report.summary import summarize
+
+    if columns == "help":
+        emit("\n".join(f"{name:<26} {column.header}" for name, column in COLUMNS.items()), None)
+        return
+    if convention == "help":
+        from archcost.report.conventions import CONVENTIONS
+
+        emit("\n".join(f"{name:<16} {rule.text}" for name, rule in CONVENTIONS.items()), None)
+        return
+    summary = summarize(
+        open_model(model, requested(input_size, num_classes, pairs)),
+        batch_size=batch_size,
+        depth=depth,
+        columns=[word.strip() for word in columns.split(",")] if columns else (),
+        sort=sort,
+        top=top,
+        only=[word for words in only for word in words.split(",")],
+        train=train,
+        optimizer=optimizer,
+        dtype=dtype,
+        freeze=freeze,
+        convention=convention,
+    )
+    form = chosen_format(output_format, output)
+    if form != "table" or output or columns:
+        emit(summary.render(form), output)
+        return
+    chosen, hidden = fitting(summary.columns, lambda names: table_width(summary.table(names)))
+    emit(summary.render("table", chosen), output)
+    if hidden:
+        warn(f"the terminal is too narrow for {', '.join(hidden)}; `--columns` chooses what is shown")

@@ -1,0 +1,1 @@
+"""Networks from outside the catalogue."""

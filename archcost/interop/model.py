@@ -1,0 +1,131 @@
+"""What MODEL may be: a name of the catalogue, a graph file, or a function in a Python file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archcost.errors import ArchcostError, ModelError
+from archcost.geometry import shape_text
+from archcost.graph import Graph
+
+LARGEST_FILE = 2**30
+"""Bytes; a graph file above this is refused before it is read."""
+
+
+def open_model(model: str, options: Mapping[str, object] | None = None) -> Graph:
+    """Return the graph that ``model`` names.
+
+    Args:
+        model: ``resnet50``, ``graph.json``, or ``file.py:function``.
+        options: the architecture's options; texts are converted to the type of the option's default.
+
+    Raises:
+        ArchcostError: naming what cannot be had, and why.
+    """
+    options = dict(options or {})
+    path, _, function = model.rpartition(":")
+    if path.endswith(".py"):
+        return _from_function(Path(path), function, options)
+    if model.endswith(".py"):
+        raise ModelError(f"{model}: name the function that returns the graph, {model}:FUNCTION")
+    if model.endswith(".json"):
+        return _from_json(Path(model), options)
+    if model.endswith(".onnx"):
+        raise ModelError(f"{model}: this version of archcost reads no ONNX; it reads names, .json and file.py:function")
+
+    from archcost.zoo.catalogue import load
+    from archcost.zoo.catalogue import options as known_options
+
+    if not options:
+        return load(model)
+    defaults = known_options(model)
+    return load(model, **{key: _converted(key, value, defaults.get(key)) for key, value in options.items()})
+
+
+def _converted(name: str, value: object, default: object) -> object:
+    """Return a text from the command line as a value of the default's type."""
+    if not isinstance(value, str) or isinstance(default, str):
+        return value
+    words: dict[str, object] = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+    if value.lower() in words:
+        return words[value.lower()]
+    try:
+        number = float(value)
+    except ValueError:
+        if isinstance(default, (int, float)):
+            kind = "true or false" if isinstance(default, bool) else "a number"
+            raise ModelError(f"`{name}` (={value}) must be {kind}") from None
+        return tuple(_converted(name, word, None) for word in value.split(",")) if "," in value else value
+    is_whole = value.lstrip("+-").isdigit() and len(value) < 300
+    return int(value) if is_whole and not isinstance(default, float) else number
+
+
+def _from_json(path: Path, options: Mapping[str, object]) -> Graph:
+    if options:
+        raise ModelError(f"{path}: a graph file has no options; {', '.join(options)} cannot be changed")
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{path}: larger than {LARGEST_FILE // 2**20} MiB")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: not a text file in UTF-8") from None
+    try:
+        return Graph.from_json(text)
+    except ArchcostError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _from_function(path: Path, name: str, options: Mapping[str, object]) -> Graph:
+    """Run the user's file and call its function; whatever goes wrong in there is reported in one line."""
+    import inspect
+    import runpy
+
+    if not path.is_file():
+        raise ModelError(f"cannot read {str(path)!r}: no such file")
+    where = str(path.resolve().parent)
+    sys.path.insert(0, where)
+    try:
+        namespace: dict[str, Any] = runpy.run_path(str(path))
+        function = namespace.get(name)
+        if not callable(function):
+            found = sorted(key for key, value in namespace.items() if inspect.isfunction(value))
+            raise ModelError(f"{path} has no function {name!r}; it has {', '.join(found) or 'none'}")
+        defaults = {key: parameter.default for key, parameter in inspect.signature(function).parameters.items()}
+        unknown = [key for key in options if key not in defaults]
+        if unknown:
+            has = ", ".join(defaults) or "none"
+            raise ModelError(f"{path}:{name} has no option {unknown[0]!r}; it has {has}")
+        graph = function(**{key: _converted(key, value, defaults[key]) for key, value in options.items()})
+    except ArchcostError as error:
+        raise type(error)(str(error) if str(path) in str(error) else f"{path}:{name}: {error}") from None
+    except Exception as error:  # noqa: BLE001  (the file is the user's: any exception of it is bad input)
+        raise ModelError(f"{path}:{name} raised {type(error).__name__}: {error}{_line(error, path)}") from None
+    except SystemExit as error:
+        raise ModelError(f"{path}:{name} called exit({error.code})") from None
+    finally:
+        sys.path.remove(where)
+    if not isinstance(graph, Graph):
+        raise ModelError(f"{path}:{name} returned {type(graph).__name__}, not a Graph{_hint(graph)}")
+    return graph if graph.name != "network" else graph.named(name, graph.variant)
+
+
+def _hint(value: object) -> str:
+    from archcost.build import Tensor
+
+    return f" (end with `return net.build(x)`; x is {shape_text(value.shape)})" if isinstance(value, Tensor) else ""
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """Return where in the user's file the exception came from."""
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename).name == path.name:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f" (line {lines[-1]})" if lines else ""

@@ -1,0 +1,187 @@
+"""Which part of the input an output element can see, for any branching graph.
+
+Per spatial axis, output element i of a node sees the input interval [first + i*stride, last + i*stride], padding
+included (Araujo et al. 2019, Computing Receptive Fields of Convolutional Neural Networks). A merge takes the union of
+its branches; what looks at all positions (global pooling, flatten, an SE gate) sees the whole input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from archcost.geometry import Pair, Shape, adaptive_window, pair, resolve, sides
+from archcost.graph import Graph, Node
+from archcost.ops import (
+    AdaptiveAvgPool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Flatten,
+    GlobalAvgPool,
+    Input,
+    LayerNorm,
+    Linear,
+    Pad,
+    PartialConv2d,
+    RadialBasis,
+    Reshape,
+    Slice,
+    Softmax,
+    Transpose,
+)
+from archcost.ops.pool import Window
+
+
+@dataclass(frozen=True)
+class Field:
+    """What the outputs of one axis see: element i sees [first + i*stride, last + i*stride] of the input axis.
+
+    Attributes:
+        first: first input position that output 0 sees; negative inside the padding.
+        last: last input position that output 0 sees.
+        stride: input positions from one output to the next; a fraction after upsampling.
+        everything: every output sees the whole axis.
+    """
+
+    first: int
+    last: int
+    stride: Fraction = Fraction(1)
+    everything: bool = False
+
+    @property
+    def size(self) -> int:
+        """Input positions that one output sees, padding included."""
+        return self.last - self.first + 1
+
+    @property
+    def offset(self) -> Fraction:
+        """Centre of what output 0 sees, in input positions."""
+        return Fraction(self.first + self.last, 2)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Receptive field of a node, per axis of the input image.
+
+    Attributes:
+        size: (rows, columns) that one output element sees; the whole input where ``everything``.
+        stride: (rows, columns) between neighbouring outputs.
+        offset: (row, column) of the centre of what the first output sees.
+        everything: whether every output sees the whole image.
+    """
+
+    size: Pair
+    stride: tuple[Fraction, Fraction]
+    offset: tuple[Fraction, Fraction]
+    everything: bool
+
+
+def receptive_fields(graph: Graph) -> dict[str, ReceptiveField]:
+    """Return the receptive field of every node whose value depends on an image, in time linear in the graph.
+
+    The image is the first input of three axes; every other input counts as seeing nothing.
+    """
+    image = next((node for node in graph.inputs if len(graph.shapes[node.name]) == 3), None)
+    if image is None:
+        return {}
+    size = graph.shapes[image.name][1:]
+    whole = tuple(Field(0, extent - 1, Fraction(1), everything=True) for extent in size)
+    states: dict[str, tuple[Field, Field] | None] = {}
+    axes: dict[str, Pair | None] = {}
+    result: dict[str, ReceptiveField] = {}
+    for node in graph:
+        if isinstance(node.op, Input):
+            states[node.name] = (Field(0, 0), Field(0, 0)) if node is image else None
+            axes[node.name] = (1, 2)
+        else:
+            seen = [state for name in node.inputs if (state := states[name]) is not None]
+            where = next((axes[name] for name in node.inputs if axes[name] is not None), None)
+            axes[node.name] = _spatial_axes(node, graph.shapes[node.name], where)
+            states[node.name] = (
+                _step(node, graph.input_shapes(node), seen, where, (whole[0], whole[1])) if seen else None
+            )
+        state = states[node.name]
+        if state is not None:
+            rows, columns = state
+            result[node.name] = ReceptiveField(
+                (rows.size, columns.size),
+                (rows.stride, columns.stride),
+                (rows.offset, columns.offset),
+                rows.everything and columns.everything,
+            )
+    return result
+
+
+def _spatial_axes(node: Node, shape: Shape, before: Pair | None) -> Pair | None:
+    """Return which axes of the output hold the image's rows and columns; None when they are gone."""
+    if before is None or len(shape) != 3 or isinstance(node.op, (Flatten, Reshape)):
+        return None
+    if isinstance(node.op, Transpose):
+        return node.op.axes.index(before[0]), node.op.axes.index(before[1])
+    return before
+
+
+def _step(
+    node: Node,
+    shapes: tuple[Shape, ...],
+    seen: list[tuple[Field, Field]],
+    axes: Pair | None,
+    whole: tuple[Field, Field],
+) -> tuple[Field, Field]:
+    joined = (_union([rows for rows, _ in seen], whole[0]), _union([columns for _, columns in seen], whole[1]))
+    op = node.op
+    if axes is None or isinstance(op, (Flatten, Reshape, GlobalAvgPool, RadialBasis)) or _mixes(op, shapes[0], axes):
+        return whole
+    return (
+        _axis(op, shapes[0], joined[0], 0, axes, whole[0]),
+        _axis(op, shapes[0], joined[1], 1, axes, whole[1]),
+    )
+
+
+def _mixes(op: object, shape: Shape, axes: Pair) -> bool:
+    """Return whether ``op`` combines all positions of a spatial axis."""
+    if isinstance(op, Linear):
+        return len(shape) - 1 in axes
+    return isinstance(op, (LayerNorm, Softmax)) and op.axis % len(shape) in axes
+
+
+def _union(fields: list[Field], whole: Field) -> Field:
+    if any(field.everything for field in fields):
+        return whole
+    first, last = min(field.first for field in fields), max(field.last for field in fields)
+    return Field(first, last, max(field.stride for field in fields))
+
+
+def _axis(op: object, shape: Shape, seen: Field, axis: int, axes: Pair, whole: Field) -> Field:
+    """Return what one axis sees after ``op``: a window of taps at ``start``, ``start + dilation``, ... per output."""
+    if seen.everything:
+        return whole
+    size = shape[axes[axis]]
+    if isinstance(op, (Conv2d, Window)):
+        kernel, stride = pair("", op.kernel_size), pair("", op.stride)
+        dilation = pair("", op.dilation) if isinstance(op, Conv2d) else (1, 1)
+        padding = resolve(sides(op.padding), (shape[1], shape[2]), kernel, stride, dilation)
+        return _window(seen, -padding[axis][0], (kernel[axis] - 1) * dilation[axis], Fraction(stride[axis]))
+    if isinstance(op, PartialConv2d):
+        return _window(seen, 0, pair("", op.kernel_size)[axis] - 1, Fraction(1))
+    if isinstance(op, ConvTranspose2d):
+        kernel, stride, edges, dilation = op.window
+        reach = (kernel[axis] - 1) * dilation[axis]
+        start = -((reach - edges[axis][0]) // stride[axis])
+        end = edges[axis][0] // stride[axis]
+        return _window(seen, start, end - start, Fraction(1, stride[axis]))
+    if isinstance(op, AdaptiveAvgPool2d):
+        output = pair("", op.output_size)[axis]
+        longest = max(end - first for first, end in (adaptive_window(i, size, output) for i in range(output)))
+        return whole if longest == size else _window(seen, 0, longest - 1, Fraction(size, output))
+    if isinstance(op, Pad):
+        return _window(seen, -op.pads[axes[axis]][0], 0, Fraction(1))
+    if isinstance(op, Slice) and op.axis % len(shape) == axes[axis]:
+        return _window(seen, op.start, 0, Fraction(op.step))
+    return seen
+
+
+def _window(seen: Field, start: int, reach: int, step: Fraction) -> Field:
+    first = seen.first + start * seen.stride // 1
+    last = seen.last - (-(start + reach) * seen.stride) // 1
+    return Field(first, last, seen.stride * step)

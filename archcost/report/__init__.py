@@ -1,0 +1,1 @@
+"""Numbers for people: rows (dataclasses) -> totals -> text. Every format comes from the same rows."""

@@ -1,0 +1,141 @@
+"""Rows of text as a table, CSV, Markdown, LaTeX or HTML, and numbers as people read them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import Literal
+
+Format = Literal["table", "json", "csv", "md", "latex", "html"]
+FORMATS: tuple[Format, ...] = ("table", "json", "csv", "md", "latex", "html")
+
+Cell = int | float | str | None
+"""A value of a row: numbers stay numbers until a format writes them; None is an empty cell."""
+
+
+def si(value: float, digits: int = 4) -> str:
+    """Return ``4.089 G`` for 4089184256: SI prefixes (1000), ``digits`` significant digits, small integers exact."""
+    if abs(value) < 1000:
+        return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
+    scaled, prefix = float(value), ""
+    for prefix in ("k", "M", "G", "T", "P", "E"):  # noqa: B007  (the loop ends at the prefix that fits)
+        scaled /= 1000
+        if abs(scaled) < 999.95:
+            break
+    decimals = max(0, digits - len(str(int(abs(scaled)))))
+    return f"{scaled:.{decimals}f} {prefix}"
+
+
+def mebibytes(count: int) -> str:
+    """Return ``97.49 MiB`` for a number of bytes (2^20)."""
+    return f"{count / 2**20:,.2f} MiB"
+
+
+def percent(part: int, whole: int) -> str:
+    """Return ``12.3%``; empty when there is nothing to share."""
+    return f"{100 * part / whole:.1f}%" if whole else ""
+
+
+def cell_text(value: Cell) -> str:
+    """Return a cell as tables show it: integers with thousands separators."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def as_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], style: str = "simple") -> str:
+    """Return an aligned text table in a style of tabulate: text to the left, numbers to the right."""
+    from tabulate import tabulate
+
+    texts = [[cell_text(value) for value in row] for row in rows]
+    return tabulate(
+        texts,
+        headers,
+        tablefmt=style,
+        colalign=_alignment(rows, len(headers)),
+        disable_numparse=True,
+        preserve_whitespace=True,  # the indentation of the layer tree
+    )
+
+
+def _alignment(rows: Sequence[Sequence[Cell]], columns: int) -> list[str]:
+    """A column is right-aligned when it holds a number or a share."""
+    numeric = [
+        any(isinstance(row[column], (int, float)) or str(row[column] or "").endswith("%") for row in rows)
+        for column in range(columns)
+    ]
+    return ["right" if right else "left" for right in numeric]
+
+
+def as_markdown(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Return a Markdown table; ``|`` in a cell is escaped."""
+    safe = [[value.replace("|", "\\|") if isinstance(value, str) else value for value in row] for row in rows]
+    return as_table(headers, safe, "pipe")
+
+
+def as_latex(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Return a LaTeX tabular with the rules of booktabs."""
+    return as_table(headers, rows, "latex_booktabs")
+
+
+def as_csv(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Return CSV with raw numbers and one header line."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(headers)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    return buffer.getvalue().rstrip("\n")
+
+
+def as_html(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Return an HTML table, numbers right-aligned; indentation survives."""
+    alignment = _alignment(rows, len(headers))
+    styles = [f"text-align:{side};white-space:pre;padding:2px 8px" for side in alignment]
+    head = "".join(f'<th style="{style}">{escape(text)}</th>' for style, text in zip(styles, headers))
+    body = "\n".join(
+        "<tr>"
+        + "".join(f'<td style="{style}">{escape(cell_text(value))}</td>' for style, value in zip(styles, row))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def html_page(title: str, body: str) -> str:
+    """Return a page of its own around ``body``; it loads nothing from anywhere."""
+    style = (
+        "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}tr:nth-child(even){background:#f4f4f4}"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{style}</style></head>\n<body>\n{body}\n</body>\n</html>"
+    )
+
+
+def render(output: Format, title: str, headers: Sequence[str], rows: Sequence[Sequence[Cell]], notes: str = "") -> str:
+    """Return one titled table in any text format (``json`` is each report's own).
+
+    Args:
+        output: the format.
+        title: first line, heading or caption.
+        headers: column names.
+        rows: cells.
+        notes: text under the table; left out of CSV, which holds data alone.
+    """
+    if output == "csv":
+        return as_csv(headers, rows)
+    if output == "html":
+        note = f"<pre>{escape(notes)}</pre>" if notes else ""
+        return html_page(title, f"<h1>{escape(title)}</h1>\n{as_html(headers, rows)}\n{note}")
+    if output == "md":
+        return "\n\n".join(part for part in (f"### {title}", as_markdown(headers, rows), _fenced(notes)) if part)
+    if output == "latex":
+        comment = "\n".join(f"% {line}" for line in (title, *notes.splitlines()))
+        return f"{comment}\n{as_latex(headers, rows)}"
+    return "\n\n".join(part for part in (title, as_table(headers, rows), notes) if part)
+
+
+def _fenced(text: str) -> str:
+    return f"```text\n{text}\n```" if text else ""

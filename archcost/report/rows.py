@@ -1,0 +1,155 @@
+"""One row per operator, and the totals that the rows add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from archcost.geometry import Shape, product
+from archcost.graph import Graph
+from archcost.ops.base import Input
+from archcost.report.training import Backward, backward_pass
+
+ADDITIVE: tuple[str, ...] = (
+    "operators",
+    "params",
+    "params_trainable",
+    "buffers",
+    "mult_adds",
+    "flops",
+    "activations",
+    "train_flops",
+    "input_gradient_mult_adds",
+    "input_gradient_flops",
+    "weight_gradient_mult_adds",
+    "weight_gradient_flops",
+    "counted",
+)
+"""Columns of a row whose sum over all rows is the total, at every depth of the tree."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one operator costs, for one image (or several operators, when a scope is folded to a row).
+
+    Attributes:
+        name: dotted path.
+        op: operator (``Conv2d``), or what the folded scope is (``Bottleneck``).
+        kind: conv, grouped, depthwise, pointwise, dense, pool, norm, ...
+        label: short text of the operator with its window.
+        output_shape: shape of one image's output.
+        operators: number of operators in this row.
+        params, params_trainable, buffers: elements that this row owns; 0 for shared ones, which their owner counts.
+        mult_adds, flops: of inference (see ``cost.DEFINITIONS``).
+        activations: output elements, if it makes a new tensor.
+        train_flops: FLOPs of the forward pass in training.
+        input_gradient_mult_adds, input_gradient_flops: of the gradients to its inputs.
+        weight_gradient_mult_adds, weight_gradient_flops: of the gradients to its parameters.
+        counted: what the chosen convention counts for it; 0 without one.
+    """
+
+    name: str
+    op: str
+    kind: str
+    label: str
+    output_shape: Shape
+    operators: int = 1
+    params: int = 0
+    params_trainable: int = 0
+    buffers: int = 0
+    mult_adds: int = 0
+    flops: int = 0
+    activations: int = 0
+    train_flops: int = 0
+    input_gradient_mult_adds: int = 0
+    input_gradient_flops: int = 0
+    weight_gradient_mult_adds: int = 0
+    weight_gradient_flops: int = 0
+    counted: int = 0
+
+
+def rows_of(graph: Graph, frozen: frozenset[str] = frozenset(), counted: Iterable[int] | None = None) -> list[Row]:
+    """Return one row for each operator of ``graph``, in its order (the network's inputs are no operators).
+
+    Args:
+        graph: the network.
+        frozen: names of the nodes whose parameters are not trained.
+        counted: what a convention counts for each node.
+    """
+    backward = backward_pass(graph, frozen)
+    numbers = list(counted) if counted is not None else [0] * len(graph)
+    result = []
+    for node, part, number in zip(graph, backward, numbers):
+        if isinstance(node.op, Input):
+            continue
+        op, inputs, output = node.op, graph.input_shapes(node), graph.shapes[node.name]
+        cost, owns = op.cost(*inputs), node.shares is None
+        params = sum(map(product, op.params(*inputs).values())) if owns else 0
+        result.append(
+            Row(
+                name=node.name,
+                op=type(op).__name__,
+                kind=op.kind(*inputs),
+                label=op.label(*inputs) + ("" if owns else f" (shares {node.shares})"),
+                output_shape=output,
+                params=params,
+                params_trainable=0 if node.name in frozen else params,
+                buffers=sum(map(product, op.buffers(*inputs).values())) if owns else 0,
+                mult_adds=cost.mult_adds,
+                flops=cost.flops,
+                activations=product(output) if op.makes_tensor else 0,
+                train_flops=_training_flops(graph, node.name, part),
+                input_gradient_mult_adds=part.to_inputs.mult_adds,
+                input_gradient_flops=part.to_inputs.flops,
+                weight_gradient_mult_adds=part.to_params.mult_adds,
+                weight_gradient_flops=part.to_params.flops,
+                counted=number,
+            )
+        )
+    return result
+
+
+def _training_flops(graph: Graph, name: str, part: Backward) -> int:
+    """A frozen normalisation runs as in inference, whatever is trained around it."""
+    node = graph.node(name)
+    inputs = graph.input_shapes(node)
+    return node.op.cost(*inputs, training=part.trainable or not node.op.params(*inputs)).flops
+
+
+def total(rows: Iterable[Row]) -> dict[str, int]:
+    """Return the sum of each additive column."""
+    sums = dict.fromkeys(ADDITIVE, 0)
+    for row in rows:
+        for column in ADDITIVE:
+            sums[column] += getattr(row, column)
+    return sums
+
+
+def fold(graph: Graph, rows: Iterable[Row], depth: int) -> list[Row]:
+    """Return the rows of the layer tree cut at ``depth`` levels: what lies deeper is summed into its scope's row.
+
+    Args:
+        graph: the network that the rows belong to.
+        rows: one row for each operator.
+        depth: levels of the dotted names to show; 0 leaves one row, negative shows every operator.
+    """
+    if depth < 0:
+        return list(rows)
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(".".join(row.name.split(".")[:depth]), []).append(row)
+    return [_folded(graph, scope, members) for scope, members in groups.items()]
+
+
+def _folded(graph: Graph, scope: str, members: list[Row]) -> Row:
+    if len(members) == 1 and members[0].name == scope:
+        return members[0]
+    kind = graph.scopes.get(scope, "") if scope else graph.name
+    return Row(
+        name=scope or graph.name,
+        op=kind or "scope",
+        kind="scope",
+        label=kind,
+        output_shape=members[-1].output_shape,
+        **total(members),
+    )

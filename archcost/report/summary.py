@@ -1,0 +1,258 @@
+"""The summary of one network: what it costs, layer by layer and in total."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatchcase
+
+from archcost.errors import UsageError
+from archcost.geometry import shape_text
+from archcost.graph import Graph
+from archcost.report.columns import COLUMNS, COUNTED, DEFAULT, TRAINING, checked_columns, checked_sort
+from archcost.report.formats import Cell, Format, as_csv, as_html, render
+from archcost.report.layers import remainder, tree_cells
+from archcost.report.rows import Row, fold, rows_of, total
+from archcost.report.text import footer
+from archcost.report.totals import Totals, TrainingTotals, totals_of, training_totals_of
+from archcost.report.training import frozen_nodes, matches
+
+SCHEMA = "archcost.summary/1"
+DEFAULT_DEPTH = 2
+
+
+@dataclass(frozen=True)
+class View:
+    """Which rows and columns of a summary are shown.
+
+    Attributes:
+        depth: levels of the layer tree; negative shows every operator. None: 2 in tables, all in JSON and CSV.
+        columns: names from ``columns.COLUMNS``; empty for the default ones.
+        sort: column to sort by, largest first; empty keeps the order of execution.
+        top: number of rows to show; None for all.
+        only: patterns of layer names, operators or kinds to show; empty for all.
+    """
+
+    depth: int | None = None
+    columns: tuple[str, ...] = ()
+    sort: str = ""
+    top: int | None = None
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a network costs. Made by ``summarize``; prints itself as the table, and renders itself in a notebook.
+
+    Attributes:
+        graph: the network.
+        rows: one row for each operator.
+        totals: what they add up to; counts are for one image.
+        training: what a training step costs, if asked for.
+        batch_size: the stated factor.
+        dtype: element type of weights and activations.
+        convention: name of the counter whose rule fills the column ``counted``, if one was asked for.
+        view: which rows and columns are shown.
+    """
+
+    graph: Graph
+    rows: tuple[Row, ...]
+    totals: Totals
+    training: TrainingTotals | None
+    batch_size: int
+    dtype: str
+    convention: str
+    view: View
+
+    def shown(self, depth: int) -> list[Row]:
+        """Return the rows of the view at ``depth``, in its order."""
+        rows = fold(self.graph, self.rows, depth if self.view.depth is None else self.view.depth)
+        if self.view.only:
+            rows = [row for row in rows if any(_selected(row, pattern) for pattern in self.view.only)]
+            if not rows:
+                raise UsageError(f"no row matches {','.join(self.view.only)!r} (`--depth -1` shows every operator)")
+        if self.view.sort:
+            attribute = checked_sort(self.view.sort)
+            rows.sort(key=lambda row: -getattr(row, attribute))
+        return rows[: self.view.top]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that are shown."""
+        return self.view.columns or (COUNTED if self.convention else TRAINING if self.training else DEFAULT)
+
+    def table(self, columns: Sequence[str] | None = None, *, raw: bool = False) -> tuple[list[str], list[list[Cell]]]:
+        """Return headers and cells: the layer tree, then what is not shown, then the total.
+
+        Args:
+            columns: other columns than the view's.
+            raw: plain names, no tree, no remainder and no total (for CSV).
+        """
+        chosen = self.columns if columns is None else tuple(columns)
+        rows, sums = self.shown(-1 if raw else DEFAULT_DEPTH), total(self.rows)
+        headers = ["layer", *(name if raw else COLUMNS[name].header for name in chosen)]
+        if "counted" in chosen and not raw:
+            headers[1 + chosen.index("counted")] = self.convention
+        cells = [[row.name, *(COLUMNS[name].value(row, sums) for name in chosen)] for row in rows]
+        if raw:
+            return headers, cells
+        if not self.view.sort and not self.view.only:
+            cells = tree_cells(self.graph, rows, cells)
+        rest = remainder(self.rows, rows)
+        if rest is not None:
+            cells.append([rest.name, *(COLUMNS[name].value(rest, sums) for name in chosen)])
+        everything = Row("total", "", "", "", (), **sums)
+        cells.append(["total", *(_total_cell(name, everything, sums) for name in chosen)])
+        return headers, cells
+
+    @property
+    def title(self) -> str:
+        """Name, variant, input, element type."""
+        inputs = ", ".join(shape_text(self.graph.shapes[node.name]) for node in self.graph.inputs)
+        return f"{self.graph.title}, input {inputs}, {self.dtype}"
+
+    @property
+    def notes(self) -> str:
+        """The totals and the definitions, as text."""
+        counted = total(self.rows)["counted"] if self.convention else None
+        return footer(self.totals, self.training, self.batch_size, self.dtype, self.convention, counted)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything as plain values: the schema ``archcost.summary/1``, raw integers."""
+        drop = set() if self.convention else {"counted"}
+        if self.training is None:
+            drop |= {field.name for field in fields(Row) if "gradient" in field.name or field.name == "train_flops"}
+        layers = [
+            {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in asdict(row).items()
+                if key not in drop
+            }
+            for row in self.shown(-1)
+        ]
+        totals: dict[str, object] = asdict(self.totals)
+        if self.convention:
+            totals["counted"] = total(self.rows)["counted"]
+        data: dict[str, object] = {
+            "schema": SCHEMA,
+            "model": {
+                "name": self.graph.name,
+                "variant": self.graph.variant,
+                "inputs": {node.name: list(self.graph.shapes[node.name]) for node in self.graph.inputs},
+                "outputs": {name: list(self.graph.shapes[name]) for name in self.graph.outputs},
+            },
+            "options": {"dtype": self.dtype, "convention": self.convention or None, "depth": self.view.depth},
+            "totals": totals,
+            "batch": _batch(self.totals, self.batch_size),
+        }
+        if self.training is not None:
+            data["training"] = asdict(self.training)
+        return {**data, "layers": layers}
+
+    def to_json(self) -> str:
+        """Return ``to_dict`` as JSON text."""
+        import json
+
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_csv(self) -> str:
+        """Return the rows as CSV, raw numbers, no total line."""
+        columns = self.view.columns or tuple(name for name in COLUMNS if not name.endswith("_share"))
+        if not self.view.columns:
+            columns = tuple(name for name in columns if name != "counted" or self.convention)
+        return as_csv(*self.table(columns, raw=True))
+
+    def to_markdown(self) -> str:
+        """Return title, table and notes as Markdown."""
+        return self.render("md")
+
+    def to_latex(self) -> str:
+        """Return the table as a LaTeX tabular with the rules of booktabs; the notes are comments."""
+        return self.render("latex")
+
+    def to_html(self) -> str:
+        """Return a page of its own."""
+        return self.render("html")
+
+    def render(self, output: Format, columns: Sequence[str] | None = None) -> str:
+        """Return the summary in any format; ``columns`` replaces the view's columns in text formats."""
+        if output == "json":
+            return self.to_json()
+        if output == "csv":
+            return self.to_csv()
+        return render(output, self.title, *self.table(columns), self.notes)
+
+    def __str__(self) -> str:
+        return self.render("table")
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<b>{escape(self.title)}</b>\n{as_html(*self.table())}\n<pre>{escape(self.notes)}</pre>"
+
+
+def _selected(row: Row, pattern: str) -> bool:
+    lowered = pattern.lower()
+    return matches(row.name, pattern) or any(fnmatchcase(word.lower(), lowered) for word in (row.op, row.kind))
+
+
+def _total_cell(name: str, everything: Row, sums: dict[str, int]) -> Cell:
+    return COLUMNS[name].value(everything, sums) if COLUMNS[name].key else None
+
+
+def _batch(totals: Totals, batch_size: int) -> dict[str, int]:
+    per_image = ("mult_adds", "flops", "activations", "input_bytes", "peak_activation_bytes")
+    return {"size": batch_size, **{name: batch_size * getattr(totals, name) for name in per_image}}
+
+
+def summarize(
+    graph: Graph,
+    *,
+    batch_size: int = 1,
+    depth: int | None = None,
+    columns: Sequence[str] = (),
+    sort: str = "",
+    top: int | None = None,
+    only: Iterable[str] = (),
+    train: bool = False,
+    optimizer: str = "sgd",
+    dtype: str = "float32",
+    freeze: Iterable[str] = (),
+    convention: str = "",
+) -> Summary:
+    """Return what ``graph`` costs.
+
+    Args:
+        graph: the network (``archcost.load(name)``).
+        batch_size: images in a batch; counts stay per image, and the batch's are stated beside them.
+        depth: levels of the layer tree to show (0: only the total; -1: every operator).
+        columns: names of columns (``report.columns.COLUMNS``).
+        sort: column to sort by, largest first.
+        top: show this many rows and sum up the rest.
+        only: show rows whose name, operator or kind matches one of these patterns.
+        train: add the exact cost of a training step.
+        optimizer: sgd, momentum, nesterov, rmsprop, adam or adamw.
+        dtype: float64, float32, float16, bfloat16 or int8.
+        freeze: patterns of layers or scopes whose parameters are not trained.
+        convention: another counter's rule (``report.conventions``), as a column beside ours.
+
+    Raises:
+        UsageError: for an unknown column, type, optimizer or convention, or a pattern that matches nothing.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError(f"`batch_size` (={batch_size!r}) must be an integer of at least 1")
+    if top is not None and top < 1:
+        raise UsageError(f"`top` (={top}) must be at least 1")
+    view = View(depth, checked_columns(columns), sort, top, tuple(only))
+    if sort:
+        checked_sort(sort)
+    counted = None
+    if convention:
+        from archcost.report.conventions import counted_nodes
+
+        counted = counted_nodes(graph, convention)
+    frozen = frozen_nodes(graph, freeze)
+    rows = tuple(rows_of(graph, frozen, counted))
+    totals = totals_of(graph, rows, dtype)
+    training = training_totals_of(graph, rows, frozen, dtype, optimizer, batch_size) if train else None
+    return Summary(graph, rows, totals, training, batch_size, dtype, convention, view)

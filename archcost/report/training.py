@@ -1,0 +1,107 @@
+"""What training needs: which operators are back-propagated, what they keep, and what the backward pass costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from archcost.cost import INDEX_BYTES, MASK_BYTES, NO_COST, Cost
+from archcost.errors import UsageError, did_you_mean
+from archcost.geometry import product
+from archcost.graph import Graph, Node
+from archcost.ops.base import Saved
+from archcost.report.memory import storage
+
+
+def frozen_nodes(graph: Graph, patterns: Iterable[str]) -> frozenset[str]:
+    """Return the nodes with parameters that ``patterns`` freeze.
+
+    A pattern is a scope (``layer1`` freezes everything below it) or a node's name, with ``*``, ``?``, ``[1-3]``.
+    A node that shares its parameters is frozen with their owner.
+
+    Raises:
+        UsageError: if a pattern matches no node with parameters.
+    """
+    owners = [node for node in graph if node.shares is None and graph.params(node)]
+    frozen: set[str] = set()
+    for pattern in patterns:
+        matched = [node.name for node in owners if matches(node.name, pattern)]
+        if not matched:
+            scopes = {node.name.rsplit(".", depth)[0] for node in owners for depth in (0, 1, 2)}
+            raise UsageError(f"pattern {pattern!r} matches no layer with parameters{did_you_mean(pattern, scopes)}")
+        frozen.update(matched)
+    frozen.update(node.name for node in graph if node.shares in frozen)
+    return frozenset(frozen)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Return whether ``pattern`` names the node ``name`` or a scope that it lies in."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The backward pass of one operator for one image.
+
+    Attributes:
+        to_inputs: gradients to the inputs that need one.
+        to_params: gradients to its own parameters.
+        saved: what it keeps from the forward pass.
+        trainable: whether its parameters are trained.
+    """
+
+    to_inputs: Cost = NO_COST
+    to_params: Cost = NO_COST
+    saved: frozenset[Saved] = frozenset()
+    trainable: bool = False
+
+
+def backward_pass(graph: Graph, frozen: frozenset[str] = frozenset()) -> list[Backward]:
+    """Return the backward pass of each node, in the order of the nodes.
+
+    Nothing is propagated to a tensor that depends on no trained parameter (the network's inputs, and everything below
+    the lowest trained layer), and nothing through a node that no output depends on. A frozen layer has no gradient of
+    its own but passes the gradient on.
+    """
+    learns = [bool(graph.params(node)) and node.name not in frozen for node in graph]
+    depends: dict[str, bool] = {}
+    for node, own in zip(graph, learns):
+        depends[node.name] = own or any(depends[name] for name in node.inputs)
+    used = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node.name in used:
+            used.update(node.inputs)
+    return [
+        _backward(graph, node, own, depends) if node.name in used and depends[node.name] else Backward()
+        for node, own in zip(graph, learns)
+    ]
+
+
+def _backward(graph: Graph, node: Node, trainable: bool, depends: dict[str, bool]) -> Backward:
+    cost = node.op.backward_cost(*graph.input_shapes(node), trainable=trainable)
+    wanted = [depends[name] for name in node.inputs]
+    to_inputs = sum((part for part, want in zip(cost.inputs, wanted) if want), NO_COST)
+    saved = node.op.saved(to_input=any(wanted), trainable=trainable)
+    return Backward(to_inputs, cost.params if trainable else NO_COST, saved, trainable)
+
+
+def saved_activation_bytes(graph: Graph, backward: Sequence[Backward], element_bytes: int) -> int:
+    """Return the bytes of everything that the forward pass keeps for one image; a tensor kept twice counts once.
+
+    Unfused: each operator keeps its own input or output as its gradient formula asks; statistics of normalisations
+    (two numbers a channel) are not counted.
+    """
+    holder = storage(graph, training=True)
+    kept: set[str] = set()
+    extra = 0
+    for node, part in zip(graph, backward):
+        if "input" in part.saved:
+            kept.update(holder[name] for name in node.inputs)
+        if "output" in part.saved:
+            kept.add(holder[node.name])
+        if "indices" in part.saved:
+            extra += INDEX_BYTES * product(graph.shapes[node.name])
+        if "mask" in part.saved:
+            extra += MASK_BYTES * product(graph.shapes[node.name])
+    return extra + element_bytes * sum(product(graph.shapes[name]) for name in kept)
