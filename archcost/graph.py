@@ -15,7 +15,7 @@ from archcost.errors import ArchcostError, GraphError, did_you_mean
 from archcost.geometry import Shape, shape_text
 from archcost.ops.base import Input, Op, Tensors
 
-Call = Literal["module", "function"]
+Call = Literal["module", "function", "operator"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Node:
         op: the operator.
         inputs: names of the nodes whose outputs it reads.
         shares: name of an earlier node whose parameters this one uses.
-        call: whether the framework's model that the graph mirrors writes it as a module or as a function call; some
-            counters see only one of them (``reconcile``).
+        call: how the framework's model that the graph mirrors writes it: as a module, as a function or method call
+            (``F.relu(x)``, ``x.mean()``), or as a Python operator (``+=``, ``*``); some counters see only some of them
+            (``reconcile``).
     """
 
     name: str

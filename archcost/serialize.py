@@ -29,7 +29,7 @@ def to_json(graph: Graph) -> str:
 
 
 def _node_to_dict(node: Node) -> dict[str, object]:
-    arguments = {field.name: getattr(node.op, field.name) for field in fields(node.op) if field.init}  # type: ignore[arg-type]
+    arguments = {field.name: getattr(node.op, field.name) for field in fields(node.op) if field.init}
     data: dict[str, object] = {"name": node.name, "op": type(node.op).__name__, **arguments, "inputs": node.inputs}
     if node.shares is not None:
         data["shares"] = node.shares
@@ -91,7 +91,7 @@ def _node_from_dict(index: int, data: object) -> Node:
 
 
 def _operator(node: str, operator: type[Op], arguments: dict[str, Any]) -> Op:
-    known = {field.name: field for field in fields(operator) if field.init}  # type: ignore[arg-type]
+    known = {field.name: field for field in fields(operator) if field.init}
     for key, value in arguments.items():
         if key not in known:
             raise GraphError(f"{node}: {operator.__name__} has no `{key}`{did_you_mean(key, known)}")

@@ -1,1 +1,1 @@
-"""The command line: one file per group of commands. Each parses, calls and prints; imports stand inside the commands."""
+"""The command line: one file per command. Each parses, calls and prints; heavy imports stand inside the commands."""

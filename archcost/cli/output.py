@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, TypeVar, cast
 
 import click
@@ -63,6 +61,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         UsageError: if that cannot be done.
     """
+    from tempfile import NamedTemporaryFile
+
     beside = None
     try:
         with NamedTemporaryFile(
@@ -81,7 +81,7 @@ def write_whole(path: Path, text: str) -> None:
 def _inherit_mode(beside: Path, path: Path) -> None:
     """Give the new file the permissions of the one that it replaces, or those of any new file."""
     if path.exists():
-        shutil.copymode(path, beside)
+        beside.chmod(path.stat().st_mode & 0o777)
     else:
         mask = os.umask(0)
         os.umask(mask)

@@ -45,7 +45,7 @@ def command(
     output_format: str | None,
     output: str | None,
 ) -> None:
-    """Show what MODEL costs: parameters, mult-adds, FLOPs, activations and memory, layer by layer and in total.
+    r"""Show what MODEL costs: parameters, mult-adds, FLOPs, activations and memory, layer by layer and in total.
 
     \b
     Examples:

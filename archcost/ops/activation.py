@@ -6,14 +6,13 @@ generated class costs start-up time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archcost.geometry import Shape
-from archcost.ops.base import ElementWise, Saved
+from archcost.ops.base import ElementWise, Saved, operator
 
 
-@dataclass(frozen=True)
+@operator
 class Activation(ElementWise):
     """Base of the activations; most of their gradients follow from the output alone."""
 
@@ -50,7 +49,7 @@ class Tanh(Activation):
     """Hyperbolic tangent."""
 
 
-@dataclass(frozen=True)
+@operator
 class ScaledTanh(Activation):
     """1.7159 tanh(2x/3), the squashing function of LeNet-5 (LeCun et al. 1998, equation 6)."""
 
@@ -70,7 +69,7 @@ class GELU(NeedsInput):
     """x * Phi(x) with the normal distribution function, by erf (Hendrycks & Gimpel 2016)."""
 
 
-@dataclass(frozen=True)
+@operator
 class Softmax(Activation):
     """exp(x) / sum of exp(x) along ``axis`` of one image's tensor: 0 the channels, -1 the last axis."""
 

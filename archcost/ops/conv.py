@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archcost.cost import NO_COST, BackwardCost, Cost
@@ -22,7 +21,7 @@ from archcost.geometry import (
     whole,
     window_output,
 )
-from archcost.ops.base import Op, Saved, Tensors
+from archcost.ops.base import Op, Saved, Tensors, operator
 
 
 class Multiplying(Op):
@@ -41,7 +40,7 @@ class Multiplying(Op):
         return BackwardCost((Cost(products),), Cost(products, bias) if trainable else NO_COST)
 
 
-@dataclass(frozen=True)
+@operator
 class Conv2d(Multiplying):
     """Cross-correlation of (in_channels, height, width) with ``out_channels`` filters; weight (out, in/groups, kh, kw).
 
@@ -109,7 +108,7 @@ class Conv2d(Multiplying):
         return f"{self.kind(*inputs)} {window_text(*self.window)}"
 
 
-@dataclass(frozen=True)
+@operator
 class ConvTranspose2d(Multiplying):
     """Transposed convolution (the gradient of Conv2d to its input); weights (in, out/groups, kh, kw).
 
@@ -176,7 +175,7 @@ class ConvTranspose2d(Multiplying):
         return f"transposed {window_text(*self.window)}"
 
 
-@dataclass(frozen=True)
+@operator
 class PartialConv2d(Multiplying):
     """Convolution whose filters see only some input channels: layer C3 of LeNet-5 (LeCun et al. 1998, Table I).
 

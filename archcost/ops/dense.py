@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archcost.cost import NO_COST, BackwardCost, Cost
 from archcost.geometry import Shape, product, whole
-from archcost.ops.base import ParameterFree, Saved, Tensors
+from archcost.ops.base import ParameterFree, Saved, Tensors, operator
 from archcost.ops.conv import Multiplying
 
 
-@dataclass(frozen=True)
+@operator
 class Linear(Multiplying):
     """Dense layer on the last axis: (..., in_features) -> (..., out_features); weight (out_features, in_features)."""
 
@@ -36,7 +35,7 @@ class Linear(Multiplying):
         return "dense"
 
 
-@dataclass(frozen=True)
+@operator
 class RadialBasis(ParameterFree):
     """Squared distance to ``out_features`` fixed prototypes: the output layer of LeNet-5 (LeCun et al. 1998, II.B).
 

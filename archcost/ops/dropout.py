@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archcost.cost import NO_COST, Cost
 from archcost.errors import OperatorError
 from archcost.geometry import Shape, product
-from archcost.ops.base import ElementWise, Saved
+from archcost.ops.base import ElementWise, Saved, operator
 
 
-@dataclass(frozen=True)
+@operator
 class RandomMask(ElementWise):
     """What dropout and drop path share.
 

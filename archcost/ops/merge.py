@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archcost.cost import ELEMENT_RULES, NO_COST, BackwardCost, Cost
 from archcost.errors import OperatorError
 from archcost.geometry import Shape, product, shape_text, whole
-from archcost.ops.base import Free, ParameterFree, Saved
+from archcost.ops.base import Free, ParameterFree, Saved, operator
 
 
 def broadcast(inputs: Sequence[Shape]) -> Shape:
@@ -33,7 +32,7 @@ def _texts(inputs: Sequence[Shape]) -> str:
     return " and ".join(shape_text(shape) for shape in inputs)
 
 
-@dataclass(frozen=True)
+@operator
 class Broadcasting(ParameterFree):
     """What addition and multiplication share: any number of inputs, broadcast to one output shape."""
 
@@ -64,7 +63,7 @@ class Mul(Broadcasting):
     saved_for_input: ClassVar[frozenset[Saved]] = frozenset({"input"})
 
 
-@dataclass(frozen=True)
+@operator
 class Concat(Free):
     """Inputs one after the other along ``axis`` (0: channels)."""
 
@@ -80,7 +79,7 @@ class Concat(Free):
         return *inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :]
 
 
-@dataclass(frozen=True)
+@operator
 class Split(Free):
     """Part ``index`` of an input cut along ``axis`` into ``sections`` (sizes): a view.
 

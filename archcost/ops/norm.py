@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archcost.cost import (
@@ -17,10 +16,10 @@ from archcost.cost import (
 )
 from archcost.errors import OperatorError
 from archcost.geometry import Shape, product, whole
-from archcost.ops.base import NEEDED_NOT, NOTHING, ElementWise, Op, Saved, Tensors
+from archcost.ops.base import NEEDED_NOT, NOTHING, ElementWise, Op, Saved, Tensors, operator
 
 
-@dataclass(frozen=True)
+@operator
 class BatchNorm2d(Op):
     """Batch normalisation over each channel (Ioffe & Szegedy 2015): weight and bias learned, running statistics kept.
 
@@ -66,7 +65,7 @@ class BatchNorm2d(Op):
         return "batch norm"
 
 
-@dataclass(frozen=True)
+@operator
 class LayerNorm(Op):
     """Layer normalisation over one axis (Ba et al. 2016): the last, or the channels of (C, H, W) with ``axis=0``."""
 
@@ -101,7 +100,7 @@ class LayerNorm(Op):
         return "layer norm"
 
 
-@dataclass(frozen=True)
+@operator
 class LocalResponseNorm(ElementWise):
     """Local response normalisation across ``size`` neighbouring channels (Krizhevsky et al. 2012, section 3.3).
 
@@ -129,7 +128,7 @@ class LocalResponseNorm(ElementWise):
         return f"local response norm {self.size}"
 
 
-@dataclass(frozen=True)
+@operator
 class Scale(Op):
     """Learned factor for each element of one axis: the layer scale of ConvNeXt (Touvron et al. 2021).
 

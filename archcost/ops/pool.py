@@ -5,7 +5,6 @@ One operation for each window position and tap (``cost.POOL_OPS_PER_TAP``), taps
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archcost.cost import NO_COST, POOL_OPS_PER_TAP, BackwardCost, Cost
@@ -24,11 +23,11 @@ from archcost.geometry import (
     sides,
     window_output,
 )
-from archcost.ops.base import ParameterFree, Saved, Tensors
+from archcost.ops.base import ParameterFree, Saved, Tensors, operator
 from archcost.ops.conv import window_text
 
 
-@dataclass(frozen=True)
+@operator
 class Window(ParameterFree):
     """What max and average pooling share: a window slides over each channel.
 
@@ -91,7 +90,7 @@ class MaxPool2d(Window):
         return f"max pool {window_text(*self.window)}"
 
 
-@dataclass(frozen=True)
+@operator
 class AvgPool2d(Window):
     """Mean of each window; ``count_include_pad`` divides by the whole kernel, else by the taps inside the input."""
 
@@ -127,7 +126,7 @@ class SubsamplingPool2d(Window):
         return f"subsampling {window_text(*self.window)}"
 
 
-@dataclass(frozen=True)
+@operator
 class AdaptiveAvgPool2d(ParameterFree):
     """Mean over windows chosen so that the output has ``output_size`` (rows, columns), whatever the input's size.
 
@@ -160,7 +159,7 @@ class AdaptiveAvgPool2d(ParameterFree):
         return f"adaptive average pool {rows}x{columns}"
 
 
-@dataclass(frozen=True)
+@operator
 class GlobalAvgPool(ParameterFree):
     """Mean of each channel over all positions: (C, H, W) -> (C, 1, 1), or (C,) without ``keep_axes``."""
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from archcost.errors import OperatorError
 from archcost.geometry import Pair, Shape, product, shape_text, whole
-from archcost.ops.base import Free
+from archcost.ops.base import Free, operator
 from archcost.ops.merge import checked_axis
 
 
-@dataclass(frozen=True)
+@operator
 class View(Free):
     """Shares the memory of its input."""
 
@@ -39,7 +38,7 @@ class Flatten(View):
         return (product(self.one(inputs)),)
 
 
-@dataclass(frozen=True)
+@operator
 class Reshape(View):
     """The elements in another ``shape``; one size may be -1 and follows from the others."""
 
@@ -58,7 +57,7 @@ class Reshape(View):
         return tuple(elements // known if size == -1 else size for size in self.shape)
 
 
-@dataclass(frozen=True)
+@operator
 class Transpose(Copy):
     """Axes in another order: ``axes[i]`` of the input becomes axis i; (1, 2, 0) makes (C, H, W) channels-last."""
 
@@ -76,7 +75,7 @@ class Transpose(Copy):
         return tuple(shape[axis] for axis in self.axes)
 
 
-@dataclass(frozen=True)
+@operator
 class ChannelShuffle(Copy):
     """Channel g*n + i becomes channel i*groups + g, so that groups see each other (Zhang et al. 2018, section 3.1)."""
 
@@ -92,7 +91,7 @@ class ChannelShuffle(Copy):
         return channels, height, width
 
 
-@dataclass(frozen=True)
+@operator
 class Pad(Copy):
     """Elements added around the input: ``pads`` gives (before, after) for each axis; a negative number crops.
 
@@ -125,7 +124,7 @@ class Pad(Copy):
         return padded
 
 
-@dataclass(frozen=True)
+@operator
 class Slice(Copy):
     """Every ``step``-th element of ``axis`` from ``start`` to before ``stop`` (None: to the end)."""
 

@@ -1,8 +1,8 @@
 """Residual networks for CIFAR-10.
 
 Source: He et al. 2016, section 4.2 and Table 6 (20, 32, 44, 56, 110 and 1202 layers): a 3x3 convolution of 16 channels,
-three stages of n basic blocks each with 16, 32 and 64 channels, global average pooling, one dense layer: 6n + 2 weighted
-layers. All shortcuts are option A: no parameters.
+three stages of n basic blocks each with 16, 32 and 64 channels, global average pooling, one dense layer: 6n + 2
+weighted layers. All shortcuts are option A: no parameters.
 
 No framework has these networks; node names are those of ``resnet``.
 """
@@ -51,6 +51,6 @@ def cifar_resnet(
                     branch = basic(net, x, channels, stride)
                     if shortcut != "none":
                         side = shortcut_connection(net, x, channels, stride, shortcut)
-                        branch = net(Add(), branch, side, call="function")
+                        branch = net(Add(), branch, side, call="operator")
                     x = net(ReLU(), branch, name="relu")
     return net.build(pooled_classifier(net, x, num_classes))

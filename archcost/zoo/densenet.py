@@ -1,7 +1,8 @@
 """Densely connected networks: every layer of a dense block reads the outputs of all layers before it.
 
-Source: Huang et al. 2017, Table 1 (ImageNet: 121, 169, 201 and 264 layers with growth rate k = 32, 161 with k = 48), section
-3 and Table 2 (CIFAR). "B": a 1x1 convolution to 4k channels before each 3x3; "C": transitions halve the channels.
+Source: Huang et al. 2017, Table 1 (ImageNet: 121, 169, 201 and 264 layers with growth rate k = 32, 161 with k = 48),
+section 3 and Table 2 (CIFAR). "B": a 1x1 convolution to 4k channels before each 3x3; "C": transitions halve the
+channels.
 
 The ImageNet networks are torchvision's, node for node; each layer concatenates all maps before it anew, as it is
 executed there. ``densenet264d`` is timm's: k = 48 and a stem of three 3x3 convolutions.
@@ -19,7 +20,18 @@ from archcost.build import Builder, Tensor
 from archcost.errors import ModelError
 from archcost.geometry import Shape
 from archcost.graph import Graph
-from archcost.ops import AvgPool2d, BatchNorm2d, Concat, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from archcost.ops import (
+    AvgPool2d,
+    BatchNorm2d,
+    Concat,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    MaxPool2d,
+    ReLU,
+)
 from archcost.zoo.entry import IMAGE_224
 
 BOTTLENECK = 4

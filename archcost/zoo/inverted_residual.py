@@ -11,9 +11,10 @@ said here once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from archcost.build import Builder, Tensor
+from archcost.errors import ModelError
 from archcost.geometry import PaddingLike
 from archcost.graph import Call
 from archcost.ops import Add, BatchNorm2d, Conv2d, Dropout, DropPath, Flatten, GlobalAvgPool, Linear, Sigmoid
@@ -161,23 +162,25 @@ def inverted_residual(net: Builder, x: Tensor, block: Block, style: Style, drop_
     return x
 
 
-def classifier(net: Builder, x: Tensor, num_classes: int, dropout: float, pool_call: Call = "module") -> Tensor:
-    """Add torchvision's head of these families: global average pooling, dropout, one dense layer."""
+def classifier(
+    net: Builder, x: Tensor, num_classes: int, dropout: float, style: Style, pool_call: Call = "module"
+) -> Tensor:
+    """Add the head of these families: global average pooling, dropout, one dense layer.
+
+    timm's dropout is a function call, and left out at rate 0.
+    """
+    if style.naming is TIMM_NAMES:
+        with net.scope("global_pool"):
+            x = net(GlobalAvgPool(), x, name="pool")
+            x = net(Flatten(), x, name="flatten")
+        if dropout:
+            x = net(Dropout(dropout), x, name="dropout", call="function")
+        return net(Linear(num_classes), x, name="classifier")
     x = net(GlobalAvgPool(), x, name="avgpool", call=pool_call)
     x = net(Flatten(), x, name="flatten", call="function")
     with net.scope("classifier"):
         x = net(Dropout(dropout), x, name="0")
         return net(Linear(num_classes), x, name="1")
-
-
-def timm_classifier(net: Builder, x: Tensor, num_classes: int, dropout: float) -> Tensor:
-    """Add timm's head of these families; its dropout is a function call, and left out at rate 0."""
-    with net.scope("global_pool"):
-        x = net(GlobalAvgPool(), x, name="pool")
-        x = net(Flatten(), x, name="flatten")
-    if dropout:
-        x = net(Dropout(dropout), x, name="dropout", call="function")
-    return net(Linear(num_classes), x, name="classifier")
 
 
 def _padding(kernel: int, style: Style) -> PaddingLike:
@@ -257,3 +260,22 @@ TIMM_NAMES = Naming(
 
 PLAIN_GATE = Sigmoid()
 """Gate of squeeze-and-excitation where a family does not replace it."""
+
+Port = Literal["torchvision", "timm", "tf"]
+"""Whose implementation a graph mirrors; "tf" is timm's port of the authors' TensorFlow networks."""
+
+PORTS: tuple[Port, ...] = ("torchvision", "timm", "tf")
+
+
+def ported(style: Style, port: Port) -> Style:
+    """Return torchvision's ``style`` as ``port`` has it: names, constants of BatchNorm, padding.
+
+    Raises:
+        ModelError: if there is no such port.
+    """
+    if port not in PORTS:
+        raise ModelError(f"`port` (={port!r}) must be one of {', '.join(PORTS)}")
+    if port == "torchvision":
+        return style
+    norm = BatchNorm2d(eps=1e-3) if port == "tf" else BatchNorm2d()
+    return style._replace(naming=TIMM_NAMES, norm=norm, same=port == "tf")

@@ -40,6 +40,30 @@ ENTRIES: dict[str, Entry] = {
     "vgg16_c": Entry(
         "vgg:vgg", "vgg", "configuration C, three 1x1 convolutions", {"configuration": "C"}
     ),
+    "googlenet": Entry("googlenet:googlenet", "googlenet", "paper: 5x5 branches, response norm", lecture=True),
+    "googlenet_bn": Entry("googlenet_bn:googlenet_bn", "googlenet", "torchvision's googlenet: BatchNorm, 3x3 for 5x5"),
+    "inception_module_naive": Entry(
+        "googlenet:inception_module", "googlenet", "no 1x1 before 3x3 and 5x5", {"reduction": False}, (192, 28, 28)
+    ),
+    "inception_module": Entry(
+        "googlenet:inception_module", "googlenet", "module 3a, reduced by 1x1", {"reduction": True}, (192, 28, 28)
+    ),
+    "bn_inception": Entry("bn_inception:bn_inception", "bn_inception", "plain 7x7 first convolution"),
+    "se_inception": Entry(
+        "bn_inception:bn_inception", "senet", "BN-Inception, reduction 16", {"se_reduction": 16}
+    ),
+    "inception_v3": Entry("inception_v3:inception_v3", "inception_v3", "no auxiliary classifier", {}, IMAGE_299),
+    "inception_v4": Entry("inception_v4:inception_v4", "inception_v4", "paper", {}, IMAGE_299),
+    "inception_resnet_v2": Entry(
+        "inception_resnet_v2:inception_resnet_v2", "inception_v4", "as released in TF-slim", {}, IMAGE_299
+    ),
+    "xception": Entry("xception:xception", "xception", "paper; timm's legacy_xception", {}, IMAGE_299),
+    **{
+        f"xception{depth}": Entry(
+            "xception_aligned:xception_aligned", "xception", "aligned (DeepLab v3+)", {"depth": depth}, IMAGE_299
+        )
+        for depth in (41, 65, 71)
+    },
     **{
         f"squeezenet{release.replace('.', '_')}": Entry(
             "squeezenet:squeezenet", "squeezenet", f"v{release}, no bypass", {"release": release}

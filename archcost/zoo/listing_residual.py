@@ -94,7 +94,11 @@ _CIFAR_RESNET: dict[str, Entry] = {
     },
     **{
         f"wrn_{depth}_{width}": Entry(
-            "wide_resnet:wide_resnet", "wide_resnet", "CIFAR-10, pre-activation", {"depth": depth, "width": width}, CIFAR
+            "wide_resnet:wide_resnet",
+            "wide_resnet",
+            "CIFAR-10, pre-activation",
+            {"depth": depth, "width": width},
+            CIFAR,
         )
         for depth, width in (
             (40, 1), (40, 2), (40, 4), (40, 8), (28, 10), (28, 12), (22, 8), (22, 10), (16, 8), (16, 10),

@@ -6,12 +6,13 @@ Below width 1 the last convolution keeps its 1280 channels (section 5); above, i
 
 Where the published figures disagree:
 
-- Table 4 prints 3.4 M parameters, the network has 3.50 M, and 3.47 M without its BatchNorm, as the authors' code counts.
+- Table 4 prints 3.4 M parameters; the network has 3.50 M, or 3.47 M without BatchNorm, as the authors' code counts.
 - Table 4 prints 585 M mult-adds and 6.9 M parameters for width 1.4; the network has 582 M and 6.11 M, and the authors'
   code says 582 M and 6.06 M (without BatchNorm).
 
-``depth`` repeats the layers of every stage, as EfficientNet's Table 3 does with depth 4. With ``fix_ends`` the first and
-the last stage keep their layers, the first convolution its 32 channels and the last its 1280: timm's 110d and 120d.
+``depth`` repeats the layers of every stage, as EfficientNet's Table 3 does with depth 4 (1,219,587,776 mult-adds). With
+``fix_ends`` the first and the last stage keep their layers, the first convolution its 32 channels and the last its
+1280: timm's 110d and 120d.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import BatchNorm2d, ReLU6
 from archcost.zoo.entry import IMAGE_224
-from archcost.zoo.inverted_residual import PLAIN_GATE, TIMM_NAMES, TORCHVISION_V2_NAMES, Block, Style, classifier, timm_classifier, trunk
+from archcost.zoo.inverted_residual import PLAIN_GATE, TORCHVISION_V2_NAMES, Block, Port, Style, classifier, ported, trunk
 from archcost.zoo.multipliers import positive, rate, repeated, scaled
 
 
@@ -61,7 +62,7 @@ def mobilenet_v2(
     depth: float = 1.0,
     fix_ends: bool = False,
     dropout: float = 0.2,
-    timm_names: bool = False,
+    port: Port = "torchvision",
 ) -> Graph:
     """Return MobileNetV2.
 
@@ -72,7 +73,7 @@ def mobilenet_v2(
         depth: multiplies the layers of each stage.
         fix_ends: ``width`` and ``depth`` leave the first and the last layers alone.
         dropout: rate of the dropout before the classifier.
-        timm_names: name the parts as timm does, not as torchvision.
+        port: whose names, padding and constants: torchvision, timm or tf.
     """
     positive("width", width)
     positive("depth", depth)
@@ -89,8 +90,6 @@ def mobilenet_v2(
             stage.append(Block(out, before * row.expansion, 3, row.stride if index == 0 else 1, STYLE.activation))
             before = out
         stages.append(stage)
-    style = STYLE._replace(naming=TIMM_NAMES) if timm_names else STYLE
+    style = ported(STYLE, port)
     x = trunk(net, net.input(input_size), channels, stages, head, style)
-    if timm_names:
-        return net.build(timm_classifier(net, x, num_classes, rate("dropout", dropout)))
-    return net.build(classifier(net, x, num_classes, rate("dropout", dropout), "function"))
+    return net.build(classifier(net, x, num_classes, rate("dropout", dropout), style, "function"))

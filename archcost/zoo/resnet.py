@@ -14,9 +14,9 @@ Which network a name means:
   of basic blocks double all channels but the stem's (``resnet18`` with ``width=2`` is WRN-18-2).
 - ``resnet200`` has the block counts of the pre-activation network of 2016, with this file's blocks, as in timm.
 
-Where the published figures disagree: the paper counts VGG-16 without its dense layers (15.3) and VGG-19 with them (19.6).
-EfficientNet's Table 3 prints 14.7 billion for a ResNet-50 of width 2 and 16.2 for one of depth 4, and does not say how
-they are scaled; ``width=2`` is 15,870,148,608 mult-adds and ``repeats=4`` is 14,570,749,952.
+Where the published figures disagree: the paper counts VGG-16 without its dense layers (15.3) and VGG-19 with them
+(19.6). EfficientNet's Table 3 prints 14.7 billion for a ResNet-50 of width 2 and 16.2 for one of depth 4, and does not
+say how they are scaled; ``width=2`` has 15,870,148,608 mult-adds and ``repeats=4`` 14,570,749,952.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Attention(NamedTuple):
 
     Attributes:
         add: adds it, given the graph, the branch and the number of the stage (2 to 5).
-        place: at the end of the branch, before or after the shortcut's own layers run; or behind the 3x3 of a bottleneck.
+        place: at the end of the branch, before or after the shortcut's own layers run; or behind a bottleneck's 3x3.
     """
 
     add: Callable[[Builder, Tensor, int], Tensor]
@@ -147,7 +147,7 @@ def residual_stages(
                     if end and end.place == "after_shortcut":
                         branch = end.add(net, branch, stage)
                     if side:
-                        branch = net(Add(), branch, side, call="function")
+                        branch = net(Add(), branch, side, call="operator")
                     x = net(ReLU(), branch, name="relu")
     return x
 

@@ -1,21 +1,21 @@
 """Residual networks whose channels are gated by squeeze-and-excitation.
 
-Source: Hu et al. 2018 (journal version 2019), Figures 2 and 3, Table 1 (SE-ResNet-50, SE-ResNeXt-50), Table 10 (reduction
-ratio), Table 13 (stages), Table 15 (place), Table 16 (no squeeze); SENet-154: appendix.
+Source: Hu et al. 2018 (journal version 2019), Figures 2 and 3, Table 1 (SE-ResNet-50, SE-ResNeXt-50), Table 10
+(reduction ratio), Table 13 (stages), Table 15 (place), Table 16 (no squeeze); SENet-154: appendix.
 
 Which network a name means:
 
 - ``seresnet50`` is timm's: stride in the 3x3 ("v1.5"), C/16 rounded to a multiple of 8 and never below 8, biases.
-- ``seresnet50_v1`` is the paper's, as in the weights that the authors published (timm: ``legacy_seresnet50``): stride in
-  the first 1x1, C/16, biases, an unpadded max pooling that rounds up. Node names follow that port.
-- ``seresnet18_v1`` and ``seresnet34_v1`` are no networks of the paper: the same blocks in ResNet-18 and -34, projections.
+- ``seresnet50_v1`` is the paper's, as in the weights that the authors published (timm: ``legacy_seresnet50``): stride
+  in the first 1x1, C/16, biases, an unpadded max pooling that rounds up. Node names follow that port.
+- ``seresnet18_v1`` and ``seresnet34_v1`` are not in the paper: ResNet-18 and -34 with projections, the same SE blocks.
 - ``seresnext50_32x4d`` keeps the stride in the 3x3, as the authors' does too; ``layout="authors"`` names its nodes as
   the authors' port.
 
 Where the published figures disagree: equation 5 and Table 10 count the two layers without biases (``bias=False``:
-SE-ResNet-50 has 28,071,976 parameters), the published weights have them (28,088,024). The GFLOPs of Table 2 hold one
-operation for each element of the residual additions and of the channel scaling. EfficientNet's Table 2 gives 146M
-parameters for "SENet"; SENet-154 has 115,088,984.
+SE-ResNet-50 has 28,071,976 parameters), the published weights have them (28,088,024). Most GFLOPs of Table 2 are best
+matched by mult-adds plus one operation for each element of the residual additions and the channel scaling.
+EfficientNet's Table 2 gives 146M parameters for "SENet"; SENet-154 has 115,088,984.
 """
 
 from __future__ import annotations
@@ -153,11 +153,11 @@ def se_gate(*, input_size: Shape = (512, 16, 16)) -> Graph:
     gates = net(Linear(x.channels, bias=False), gates, name="excite")
     gates = net(Sigmoid(), gates, name="sigmoid")
     gates = net(Reshape((x.channels, 1, 1)), gates, name="reshape", call="function")
-    return net.build(net(Mul(), x, gates, name="scale", call="function"))
+    return net.build(net(Mul(), x, gates, name="scale", call="operator"))
 
 
 def _senet154_block(net: Builder, x: Tensor, channels: int, stride: int, reduction: int) -> Tensor:
-    """1x1 to half the channels, grouped 3x3, 1x1; the projection of a halving block is a 3x3 (its 1x1 would skip 3/4)."""
+    """1x1 to half the channels, grouped 3x3, 1x1; a projection that halves the map is a 3x3, and so sees all of it."""
     branch = _normalised(net, x, Conv2d(channels // 2, 1, bias=False), "1", relu="relu1")
     grouped = Conv2d(channels, 3, stride=stride, padding=1, groups=SENET154_GROUPS, bias=False)
     branch = _normalised(net, branch, grouped, "2", relu="relu2")
@@ -168,7 +168,7 @@ def _senet154_block(net: Builder, x: Tensor, channels: int, stride: int, reducti
             x = net(Conv2d(channels, kernel, stride=stride, padding=kernel // 2, bias=False), x, name="0")
             x = net(BatchNorm2d(), x, name="1")
     branch = squeeze_excitation(net, branch, channels // reduction, scope="se_module", names=TIMM_LEGACY)
-    return net(ReLU(), net(Add(), branch, x, call="function"), name="relu")
+    return net(ReLU(), net(Add(), branch, x, call="operator"), name="relu")
 
 
 def _normalised(net: Builder, x: Tensor, conv: Conv2d, number: str, relu: str = "") -> Tensor:

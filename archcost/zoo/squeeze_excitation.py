@@ -94,4 +94,4 @@ def squeeze_excitation(
     gates = net(gate, gates, name=names.gate, call=names.gate_call)
     if dense:
         gates = net(Reshape((channels, 1, 1)), gates, name="reshape", call="function")
-    return net(Mul(), x, gates, name=names.scale, call="function")
+    return net(Mul(), x, gates, name=names.scale, call="operator")

@@ -1,8 +1,8 @@
 """Wide residual networks for CIFAR.
 
-Source: Zagoruyko & Komodakis 2016, Table 1 (structure), Table 4 (sizes): WRN-n-k has n layers and k times the channels of
-the thin network. Blocks are pre-activated: normalisation and ReLU stand before each of the two 3x3 convolutions; where
-the shape changes, the shortcut is a 1x1 convolution of the activated input. Those of ImageNet are in ``resnet``.
+Source: Zagoruyko & Komodakis 2016, Table 1 (structure), Table 4 (sizes): WRN-n-k has n layers and k times the channels
+of the thin network. Blocks are pre-activated: normalisation and ReLU stand before each of the two 3x3 convolutions;
+where the shape changes, the shortcut is a 1x1 convolution of the activated input. Those of ImageNet: see ``resnet``.
 
 The depth n = 6N + 4 counts the three projections; N is the number of blocks of each of the three groups.
 
@@ -64,4 +64,4 @@ def _block(net: Builder, x: Tensor, channels: int, stride: int, dropout: float) 
     branch = net(Conv2d(channels, 3, padding=1, bias=False), branch, name="conv2")
     if stride > 1 or x.channels != channels:
         x = net(Conv2d(channels, 1, stride=stride, bias=False), active, name="shortcut")
-    return net(Add(), branch, x, call="function")
+    return net(Add(), branch, x, call="operator")
