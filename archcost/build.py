@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from archcost.errors import GraphError
 from archcost.geometry import Shape
 from archcost.graph import Call, Graph, Node, infer
 from archcost.ops.base import Input, Op
@@ -67,8 +66,6 @@ class Builder:
             GraphError: if the name is taken or the operator does not fit its inputs.
         """
         full = ".".join((*self._path, name)) if name else self._automatic(type(op).__name__.lower())
-        if full in self._shapes:
-            raise GraphError(f"{full}: the name is used twice")
         node = Node(full, op, tuple([tensor.name for tensor in inputs]), shares.name if shares else None, call)
         shape = infer(node, self._shapes)
         self._nodes.append(node)
@@ -99,7 +96,7 @@ class Builder:
     def build(self, *outputs: Tensor) -> Graph:
         """Return the finished graph with the given outputs."""
         names = tuple([tensor.name for tensor in outputs])
-        return Graph(tuple(self._nodes), names, self._name, self._variant, self._scopes)
+        return Graph.of_inferred(tuple(self._nodes), self._shapes, names, self._name, self._variant, self._scopes)
 
 
 def Sequential(  # noqa: N802  (it reads as the class that it stands for)

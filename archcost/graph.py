@@ -43,8 +43,13 @@ def infer(node: Node, shapes: Mapping[str, Shape]) -> Shape:
     """Return the output shape of ``node``, given the shapes of the nodes before it.
 
     Raises:
-        GraphError: naming the node and its input shapes, if inputs are missing or do not fit the operator.
+        GraphError: naming the node and its input shapes, if its name is taken or malformed, or its inputs are missing or
+            do not fit the operator.
     """
+    if node.name in shapes:
+        raise GraphError(f"{node.name}: the name is used twice")
+    if not all(node.name.split(".")):
+        raise GraphError(f"node name {node.name!r} must be words joined by dots")
     try:
         inputs = tuple([shapes[name] for name in node.inputs])
     except KeyError as missing:
@@ -88,16 +93,32 @@ class Graph:
         object.__setattr__(self, "outputs", tuple(self.outputs))
         object.__setattr__(self, "scopes", MappingProxyType(dict(self.scopes)))
         object.__setattr__(self, "shapes", MappingProxyType(self._inferred()))
+        self._check()
+
+    @classmethod
+    def of_inferred(
+        cls,
+        nodes: tuple[Node, ...],
+        shapes: Mapping[str, Shape],
+        outputs: tuple[str, ...],
+        name: str,
+        variant: str,
+        scopes: Mapping[str, str],
+    ) -> Graph:
+        """Return the graph of ``nodes`` whose shapes the builder has inferred already, one by one, with ``infer``."""
+        graph = object.__new__(cls)
+        graph.__dict__.update(nodes=nodes, outputs=outputs, name=name, variant=variant)
+        graph.__dict__.update(scopes=MappingProxyType(dict(scopes)), shapes=MappingProxyType(dict(shapes)))
+        graph._check()
+        return graph
+
+    def _check(self) -> None:
         self._check_outputs()
         self._check_sharing()
 
     def _inferred(self) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {}
         for node in self.nodes:
-            if not node.name or any(not part for part in node.name.split(".")):
-                raise GraphError(f"node name {node.name!r} must be words joined by dots")
-            if node.name in shapes:
-                raise GraphError(f"{node.name}: the name is used twice")
             shapes[node.name] = infer(node, shapes)
         return shapes
 

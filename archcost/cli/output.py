@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from archcost.errors import UsageError
-from archcost.report.formats import FORMATS, Format
+from archcost.report.formats import FORMATS, Format, Table
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,6 +54,20 @@ def emit(text: str, output: str | None) -> None:
         sys.stdout.write(_encodable(text) + "\n")
         return
     write_whole(Path(output), text + "\n")
+
+
+def emit_table(table: Table, output: str | None) -> None:
+    """Print ``table`` as text; on a terminal that is too narrow the least important columns are dropped, and said so.
+
+    Raises:
+        UsageError: if the file ``output`` cannot be written.
+    """
+    hidden: tuple[str, ...] = ()
+    if output is None and sys.stdout.isatty():
+        table, hidden = table.fitted(shutil.get_terminal_size().columns)
+    emit(table.render("table"), output)
+    if hidden:
+        warn(f"the terminal is too narrow for {', '.join(hidden)}")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from archcost.cli.model import model_options, requested
-from archcost.cli.output import chosen_format, emit, output_options, warn
-from archcost.cli.terminal import fitting, table_width
+from archcost.cli.output import chosen_format, emit, emit_table, output_options
 
 
 @click.command(short_help="Show what a network costs, layer by layer.")
@@ -81,10 +80,7 @@ def command(
         convention=convention,
     )
     form = chosen_format(output_format, output)
-    if form != "table" or output or columns:
+    if form == "table":
+        emit_table(summary.table(), output)
+    else:
         emit(summary.render(form), output)
-        return
-    chosen, hidden = fitting(summary.columns, lambda names: table_width(summary.table(names)))
-    emit(summary.render("table", chosen), output)
-    if hidden:
-        warn(f"the terminal is too narrow for {', '.join(hidden)}; `--columns` chooses what is shown")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from archcost.cost import NO_COST, BackwardCost, Cost
 from archcost.errors import OperatorError
@@ -76,9 +76,9 @@ class Conv2d(Multiplying):
 
     @property
     def window(self) -> tuple[Pair, Pair, Sides | PaddingName, Pair]:
-        """Kernel size, stride, padding and dilation in their full form."""
-        kernel, stride, dilation = pair("", self.kernel_size), pair("", self.stride), pair("", self.dilation)
-        return kernel, stride, sides(self.padding), dilation
+        """Kernel size, stride, padding and dilation in the full form that construction gave them."""
+        window = (self.kernel_size, self.stride, self.padding, self.dilation)
+        return cast("tuple[Pair, Pair, Sides | PaddingName, Pair]", window)
 
     def out_shape(self, *inputs: Shape) -> Shape:
         channels, *size = self.image(inputs)
@@ -86,17 +86,16 @@ class Conv2d(Multiplying):
             raise OperatorError(f"`groups` (={self.groups}) must divide the {channels} input channels")
         kernel, stride, padding, dilation = self.window
         padding = resolve(padding, size, kernel, stride, dilation)
-        height, width = (
-            window_output(size[axis], kernel[axis], stride[axis], padding[axis], dilation[axis]) for axis in (0, 1)
-        )
+        height = window_output(size[0], kernel[0], stride[0], padding[0], dilation[0])
+        width = window_output(size[1], kernel[1], stride[1], padding[1], dilation[1])
         return self.out_channels, height, width
 
     def params(self, *inputs: Shape) -> Tensors:
-        weight = (self.out_channels, inputs[0][0] // self.groups, *pair("kernel_size", self.kernel_size))
+        weight = (self.out_channels, inputs[0][0] // self.groups, *self.window[0])
         return {"weight": weight, "bias": (self.out_channels,)} if self.bias else {"weight": weight}
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
-        taps = product(pair("kernel_size", self.kernel_size)) * (inputs[0][0] // self.groups)
+        taps = product(self.window[0]) * (inputs[0][0] // self.groups)
         return Cost(product(self.out_shape(*inputs)) * taps)
 
     def kind(self, *inputs: Shape) -> str:
@@ -143,10 +142,9 @@ class ConvTranspose2d(Multiplying):
 
     @property
     def window(self) -> tuple[Pair, Pair, Sides, Pair]:
-        """Kernel size, stride, padding and dilation in their full form."""
-        padding = sides(self.padding)
-        assert not isinstance(padding, str)
-        return pair("", self.kernel_size), pair("", self.stride), padding, pair("", self.dilation)
+        """Kernel size, stride, padding and dilation in the full form that construction gave them."""
+        window = (self.kernel_size, self.stride, self.padding, self.dilation)
+        return cast("tuple[Pair, Pair, Sides, Pair]", window)
 
     def out_shape(self, *inputs: Shape) -> Shape:
         channels, *size = self.image(inputs)
@@ -161,11 +159,11 @@ class ConvTranspose2d(Multiplying):
         return self.out_channels, height, width
 
     def params(self, *inputs: Shape) -> Tensors:
-        weight = (inputs[0][0], self.out_channels // self.groups, *pair("kernel_size", self.kernel_size))
+        weight = (inputs[0][0], self.out_channels // self.groups, *self.window[0])
         return {"weight": weight, "bias": (self.out_channels,)} if self.bias else {"weight": weight}
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
-        taps = product(pair("kernel_size", self.kernel_size)) * (self.out_channels // self.groups)
+        taps = product(self.window[0]) * (self.out_channels // self.groups)
         return Cost(product(inputs[0]) * taps)
 
     def kind(self, *inputs: Shape) -> str:

@@ -5,7 +5,7 @@ One operation for each window position and tap (``cost.POOL_OPS_PER_TAP``), taps
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from archcost.cost import NO_COST, POOL_OPS_PER_TAP, BackwardCost, Cost
 from archcost.errors import OperatorError
@@ -58,8 +58,8 @@ class Window(ParameterFree):
 
     @property
     def window(self) -> tuple[Pair, Pair, Sides | PaddingName]:
-        """Kernel size, stride and padding in their full form."""
-        return pair("", self.kernel_size), pair("", self.stride), sides(self.padding)
+        """Kernel size, stride and padding in the full form that construction gave them."""
+        return cast("tuple[Pair, Pair, Sides | PaddingName]", (self.kernel_size, self.stride, self.padding))
 
     def out_shape(self, *inputs: Shape) -> Shape:
         channels, *size = self.image(inputs)
@@ -72,7 +72,7 @@ class Window(ParameterFree):
 
     def taps(self, *inputs: Shape) -> int:
         """Return the number of window positions times the taps of a window."""
-        return product(self.out_shape(*inputs)) * product(pair("kernel_size", self.kernel_size))
+        return product(self.out_shape(*inputs)) * product(self.window[0])
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
         return Cost(0, POOL_OPS_PER_TAP * self.taps(*inputs))

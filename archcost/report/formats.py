@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from html import escape
-from typing import Literal
+from typing import Any, Literal
 
 Format = Literal["table", "json", "csv", "md", "latex", "html"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv", "md", "latex", "html")
@@ -114,28 +115,63 @@ def html_page(title: str, body: str) -> str:
     )
 
 
-def render(output: Format, title: str, headers: Sequence[str], rows: Sequence[Sequence[Cell]], notes: str = "") -> str:
-    """Return one titled table in any text format (``json`` is each report's own).
+@dataclass(frozen=True)
+class Table:
+    """A titled table, ready for any text format.
 
-    Args:
-        output: the format.
+    Attributes:
         title: first line, heading or caption.
         headers: column names.
         rows: cells.
         notes: text under the table; left out of CSV, which holds data alone.
+        importance: for each column how dear it is on a narrow terminal; empty when nothing may be dropped.
     """
-    if output == "csv":
-        return as_csv(headers, rows)
-    if output == "html":
-        note = f"<pre>{escape(notes)}</pre>" if notes else ""
-        return html_page(title, f"<h1>{escape(title)}</h1>\n{as_html(headers, rows)}\n{note}")
-    if output == "md":
-        return "\n\n".join(part for part in (f"### {title}", as_markdown(headers, rows), _fenced(notes)) if part)
-    if output == "latex":
-        comment = "\n".join(f"% {line}" for line in (title, *notes.splitlines()))
-        return f"{comment}\n{as_latex(headers, rows)}"
-    return "\n\n".join(part for part in (title, as_table(headers, rows), notes) if part)
 
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: str = ""
+    importance: tuple[int, ...] = ()
 
-def _fenced(text: str) -> str:
-    return f"```text\n{text}\n```" if text else ""
+    @property
+    def width(self) -> int:
+        """Characters that a line of the text table is wide."""
+        columns = range(len(self.headers))
+        widths = [max([len(self.headers[i]), *(len(cell_text(row[i])) for row in self.rows)]) for i in columns]
+        return sum(widths) + 2 * (len(widths) - 1)
+
+    def without(self, column: int) -> Table:
+        """Return the table without one column."""
+
+        def cut(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return values[:column] + values[column + 1 :]
+
+        rows = tuple(cut(row) for row in self.rows)
+        return replace(self, headers=cut(self.headers), rows=rows, importance=cut(self.importance))
+
+    def fitted(self, width: int) -> tuple[Table, tuple[str, ...]]:
+        """Return the table with its least important columns dropped until it fits, and the headers of those."""
+        table, dropped = self, list[str]()
+        while table.importance and len(table.headers) > 2 and table.width > width:
+            least = min(range(1, len(table.headers)), key=lambda column: table.importance[column])
+            dropped.append(table.headers[least])
+            table = table.without(least)
+        return table, tuple(dropped)
+
+    def render(self, output: Format) -> str:
+        """Return the table in a text format (``json`` is each report's own)."""
+        if output == "csv":
+            return as_csv(self.headers, self.rows)
+        if output == "html":
+            note = f"<pre>{escape(self.notes)}</pre>" if self.notes else ""
+            body = f"<h1>{escape(self.title)}</h1>\n{as_html(self.headers, self.rows)}\n{note}"
+            return html_page(self.title, body)
+        if output == "md":
+            note = f"```text\n{self.notes}\n```" if self.notes else ""
+            parts = (f"### {self.title}", as_markdown(self.headers, self.rows), note)
+            return "\n\n".join(part for part in parts if part)
+        if output == "latex":
+            comment = "\n".join(f"% {line}" for line in (self.title, *self.notes.splitlines()))
+            return f"{comment}\n{as_latex(self.headers, self.rows)}"
+        parts = (self.title, as_table(self.headers, self.rows), self.notes)
+        return "\n\n".join(part for part in parts if part)

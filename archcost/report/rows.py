@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from archcost.geometry import Shape, product
 from archcost.graph import Graph
-from archcost.ops.base import Input
-from archcost.report.training import Backward, backward_pass
+from archcost.ops.base import Input, Op
+from archcost.report.training import NOT_TRAINED, Backward, backward_pass
 
 ADDITIVE: tuple[str, ...] = (
     "operators",
@@ -68,15 +68,22 @@ class Row:
     counted: int = 0
 
 
-def rows_of(graph: Graph, frozen: frozenset[str] = frozenset(), counted: Iterable[int] | None = None) -> list[Row]:
+def rows_of(
+    graph: Graph,
+    frozen: frozenset[str] = frozenset(),
+    counted: Iterable[int] | None = None,
+    *,
+    train: bool = False,
+) -> list[Row]:
     """Return one row for each operator of ``graph``, in its order (the network's inputs are no operators).
 
     Args:
         graph: the network.
         frozen: names of the nodes whose parameters are not trained.
         counted: what a convention counts for each node.
+        train: fill the columns of training too; they are 0 otherwise.
     """
-    backward = backward_pass(graph, frozen)
+    backward = backward_pass(graph, frozen) if train else [NOT_TRAINED] * len(graph)
     numbers = list(counted) if counted is not None else [0] * len(graph)
     result = []
     for node, part, number in zip(graph, backward, numbers):
@@ -98,7 +105,7 @@ def rows_of(graph: Graph, frozen: frozenset[str] = frozenset(), counted: Iterabl
                 mult_adds=cost.mult_adds,
                 flops=cost.flops,
                 activations=product(output) if op.makes_tensor else 0,
-                train_flops=_training_flops(graph, node.name, part),
+                train_flops=_training_flops(op, inputs, part) if train else 0,
                 input_gradient_mult_adds=part.to_inputs.mult_adds,
                 input_gradient_flops=part.to_inputs.flops,
                 weight_gradient_mult_adds=part.to_params.mult_adds,
@@ -109,11 +116,9 @@ def rows_of(graph: Graph, frozen: frozenset[str] = frozenset(), counted: Iterabl
     return result
 
 
-def _training_flops(graph: Graph, name: str, part: Backward) -> int:
+def _training_flops(op: Op, inputs: tuple[Shape, ...], part: Backward) -> int:
     """A frozen normalisation runs as in inference, whatever is trained around it."""
-    node = graph.node(name)
-    inputs = graph.input_shapes(node)
-    return node.op.cost(*inputs, training=part.trainable or not node.op.params(*inputs)).flops
+    return op.cost(*inputs, training=part.trainable or not op.params(*inputs)).flops
 
 
 def total(rows: Iterable[Row]) -> dict[str, int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
 from archcost.errors import UsageError
 from archcost.geometry import shape_text
 from archcost.graph import Graph
 from archcost.report.columns import COLUMNS, COUNTED, DEFAULT, TRAINING, checked_columns, checked_sort
-from archcost.report.formats import Cell, Format, as_csv, as_html, render
+from archcost.report.formats import Cell, Format, Table, as_csv, as_html
 from archcost.report.layers import remainder, tree_cells
 from archcost.report.rows import Row, fold, rows_of, total
 from archcost.report.text import footer
@@ -81,29 +81,21 @@ class Summary:
         """Names of the columns that are shown."""
         return self.view.columns or (COUNTED if self.convention else TRAINING if self.training else DEFAULT)
 
-    def table(self, columns: Sequence[str] | None = None, *, raw: bool = False) -> tuple[list[str], list[list[Cell]]]:
-        """Return headers and cells: the layer tree, then what is not shown, then the total.
-
-        Args:
-            columns: other columns than the view's.
-            raw: plain names, no tree, no remainder and no total (for CSV).
-        """
-        chosen = self.columns if columns is None else tuple(columns)
-        rows, sums = self.shown(-1 if raw else DEFAULT_DEPTH), total(self.rows)
-        headers = ["layer", *(name if raw else COLUMNS[name].header for name in chosen)]
-        if "counted" in chosen and not raw:
-            headers[1 + chosen.index("counted")] = self.convention
-        cells = [[row.name, *(COLUMNS[name].value(row, sums) for name in chosen)] for row in rows]
-        if raw:
-            return headers, cells
+    def table(self) -> Table:
+        """Return the layer tree, what is not shown, and the total."""
+        chosen, rows, sums = self.columns, self.shown(DEFAULT_DEPTH), total(self.rows)
+        columns = [COLUMNS[name] for name in chosen]
+        headers = ["layer", *(self.convention if name == "counted" else COLUMNS[name].header for name in chosen)]
+        cells: list[list[Cell]] = [[row.name, *(column.value(row, sums) for column in columns)] for row in rows]
         if not self.view.sort and not self.view.only:
             cells = tree_cells(self.graph, rows, cells)
         rest = remainder(self.rows, rows)
-        if rest is not None:
-            cells.append([rest.name, *(COLUMNS[name].value(rest, sums) for name in chosen)])
         everything = Row("total", "", "", "", (), **sums)
-        cells.append(["total", *(_total_cell(name, everything, sums) for name in chosen)])
-        return headers, cells
+        for row in (rest, everything):
+            if row is not None:
+                cells.append([row.name, *(column.value(row, sums) if column.key else None for column in columns)])
+        importance = (100, *(column.importance for column in columns))
+        return Table(self.title, tuple(headers), tuple(map(tuple, cells)), self.notes, importance)
 
     @property
     def title(self) -> str:
@@ -119,14 +111,11 @@ class Summary:
 
     def to_dict(self) -> dict[str, object]:
         """Return everything as plain values: the schema ``archcost.summary/1``, raw integers."""
-        drop = set() if self.convention else {"counted"}
-        if self.training is None:
-            drop |= {field.name for field in fields(Row) if "gradient" in field.name or field.name == "train_flops"}
         layers = [
             {
                 key: list(value) if isinstance(value, tuple) else value
                 for key, value in asdict(row).items()
-                if key not in drop
+                if self._is_filled(key)
             }
             for row in self.shown(-1)
         ]
@@ -156,11 +145,18 @@ class Summary:
         return json.dumps(self.to_dict(), indent=2)
 
     def to_csv(self) -> str:
-        """Return the rows as CSV, raw numbers, no total line."""
-        columns = self.view.columns or tuple(name for name in COLUMNS if not name.endswith("_share"))
-        if not self.view.columns:
-            columns = tuple(name for name in columns if name != "counted" or self.convention)
-        return as_csv(*self.table(columns, raw=True))
+        """Return the rows as CSV: raw numbers, plain names, no total line."""
+        chosen = self.view.columns or tuple(
+            name for name in COLUMNS if not name.endswith("_share") and self._is_filled(name)
+        )
+        sums = total(self.rows)
+        rows = [[row.name, *(COLUMNS[name].value(row, sums) for name in chosen)] for row in self.shown(-1)]
+        return as_csv(("layer", *chosen), rows)
+
+    def _is_filled(self, column: str) -> bool:
+        if column == "counted":
+            return bool(self.convention)
+        return self.training is not None or not ("gradient" in column or column.startswith("train_"))
 
     def to_markdown(self) -> str:
         """Return title, table and notes as Markdown."""
@@ -174,13 +170,13 @@ class Summary:
         """Return a page of its own."""
         return self.render("html")
 
-    def render(self, output: Format, columns: Sequence[str] | None = None) -> str:
-        """Return the summary in any format; ``columns`` replaces the view's columns in text formats."""
+    def render(self, output: Format) -> str:
+        """Return the summary in any format."""
         if output == "json":
             return self.to_json()
         if output == "csv":
             return self.to_csv()
-        return render(output, self.title, *self.table(columns), self.notes)
+        return self.table().render(output)
 
     def __str__(self) -> str:
         return self.render("table")
@@ -188,16 +184,14 @@ class Summary:
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<b>{escape(self.title)}</b>\n{as_html(*self.table())}\n<pre>{escape(self.notes)}</pre>"
+        table = self.table()
+        body = as_html(table.headers, table.rows)
+        return f"<b>{escape(table.title)}</b>\n{body}\n<pre>{escape(table.notes)}</pre>"
 
 
 def _selected(row: Row, pattern: str) -> bool:
     lowered = pattern.lower()
     return matches(row.name, pattern) or any(fnmatchcase(word.lower(), lowered) for word in (row.op, row.kind))
-
-
-def _total_cell(name: str, everything: Row, sums: dict[str, int]) -> Cell:
-    return COLUMNS[name].value(everything, sums) if COLUMNS[name].key else None
 
 
 def _batch(totals: Totals, batch_size: int) -> dict[str, int]:
@@ -252,7 +246,7 @@ def summarize(
 
         counted = counted_nodes(graph, convention)
     frozen = frozen_nodes(graph, freeze)
-    rows = tuple(rows_of(graph, frozen, counted))
+    rows = tuple(rows_of(graph, frozen, counted, train=train))
     totals = totals_of(graph, rows, dtype)
     training = training_totals_of(graph, rows, frozen, dtype, optimizer, batch_size) if train else None
     return Summary(graph, rows, totals, training, batch_size, dtype, convention, view)

@@ -57,6 +57,10 @@ class Backward:
     trainable: bool = False
 
 
+NOT_TRAINED = Backward()
+"""The backward pass of an operator that the gradient does not reach."""
+
+
 def backward_pass(graph: Graph, frozen: frozenset[str] = frozenset()) -> list[Backward]:
     """Return the backward pass of each node, in the order of the nodes.
 
@@ -73,7 +77,7 @@ def backward_pass(graph: Graph, frozen: frozenset[str] = frozenset()) -> list[Ba
         if node.name in used:
             used.update(node.inputs)
     return [
-        _backward(graph, node, own, depends) if node.name in used and depends[node.name] else Backward()
+        _backward(graph, node, own, depends) if node.name in used and depends[node.name] else NOT_TRAINED
         for node, own in zip(graph, learns)
     ]
 

@@ -64,9 +64,7 @@ HIDDEN = 4096
 """Features of the first two dense layers."""
 
 
-def alexnet(
-    *, input_size: Shape = IMAGE_227, num_classes: int = 1000, groups: int = 2, dropout: float = 0.5
-) -> Graph:
+def alexnet(*, input_size: Shape = IMAGE_227, num_classes: int = 1000, groups: int = 2, dropout: float = 0.5) -> Graph:
     """Return AlexNet of 2012.
 
     Args:
@@ -80,9 +78,7 @@ def alexnet(
     net = Builder()
     x = net.input(input_size)
     for number, row in enumerate(PAPER, start=1):
-        convolution = Conv2d(
-            row.channels, row.kernel, row.stride, row.padding, groups=groups if row.grouped else 1
-        )
+        convolution = Conv2d(row.channels, row.kernel, row.stride, row.padding, groups=groups if row.grouped else 1)
         x = net(convolution, x, name=f"conv{number}")
         x = net(ReLU(), x, name=f"relu{number}")
         if row.norm:

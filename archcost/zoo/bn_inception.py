@@ -2,11 +2,11 @@
 
 Sources: Ioffe & Szegedy 2015, Figure 5 (Appendix); Hu et al. 2018, Table 2 and Figure 2 (SE-BN-Inception).
 
-``bn_inception`` has a plain 7x7 first convolution, which the later papers count (2.03 billion mult-adds). The paper's own
-is separable with depth multiplier 8: ``separable_stem=True``, 1.95 billion.
+``bn_inception`` has a plain 7x7 first convolution, which the later papers count (2.03 billion mult-adds). The paper's
+own is separable with depth multiplier 8: ``separable_stem=True``, 1.95 billion.
 
-Where the published figures disagree: Figure 5 gives 4c, 4d 576 and 4e 1024 channels of output, but its own columns add up
-to 608, 608 and 1056. The columns are what is built here. The SENet paper's 2.04 billion for the SE variant is 2.033,
+Where the published figures disagree: Figure 5 gives 4c, 4d 576 and 4e 1024 channels of output, but its own columns add
+up to 608, 608 and 1056. The columns are what is built here. The SENet paper's 2.04 billion for the SE variant is 2.033,
 or 2.036 with the average pooling and scaling of the SE blocks.
 """
 
@@ -18,21 +18,12 @@ from archcost.build import Builder, Tensor
 from archcost.errors import ModelError
 from archcost.geometry import Shape
 from archcost.graph import Graph
-from archcost.ops import (
-    AvgPool2d,
-    BatchNorm2d,
-    Concat,
-    Conv2d,
-    GlobalAvgPool,
-    MaxPool2d,
-    Mul,
-    ReLU,
-    Sigmoid,
-)
+from archcost.ops import AvgPool2d, BatchNorm2d, Concat, Conv2d, MaxPool2d, ReLU
 from archcost.zoo.blocks import pooled_classifier
 from archcost.zoo.entry import IMAGE_224
 from archcost.zoo.googlenet import DEPTH_MULTIPLIER
 from archcost.zoo.inception_blocks import EPSILON, Unit, branch, unit
+from archcost.zoo.squeeze_excitation import squeeze_excitation
 
 
 class Row(NamedTuple):
@@ -89,8 +80,7 @@ def bn_inception(
         with net.scope(f"inception{name}", "Inception"):
             x = _module(net, x, row)
             if se_reduction:
-                with net.scope("se", "squeeze-and-excitation"):
-                    x = _squeeze_excitation(net, x, se_reduction)
+                x = squeeze_excitation(net, x, max(1, x.channels // se_reduction), dense=True)
     return net.build(pooled_classifier(net, x, num_classes))
 
 
@@ -119,9 +109,7 @@ def _module(net: Builder, x: Tensor, row: Row) -> Tensor:
     last3x3 = Unit(row.conv3x3, 3, stride, padding=1)
     last_double = Unit(row.conv_double, 3, stride, padding=1)
     branches.append(branch(net, x, "branch3x3", Unit(row.reduce3x3, 1), last3x3))
-    branches.append(
-        branch(net, x, "branch3x3dbl", Unit(row.reduce_double, 1), Unit(row.conv_double, 3), last_double)
-    )
+    branches.append(branch(net, x, "branch3x3dbl", Unit(row.reduce_double, 1), Unit(row.conv_double, 3), last_double))
     if stride == 2:
         # Rounded up, as in Caffe: 28 becomes 14 with or without padding, and so the branches fit.
         pooled = net(MaxPool2d(3, stride=2, ceil_mode=True), x, name="pool")
@@ -131,13 +119,3 @@ def _module(net: Builder, x: Tensor, row: Row) -> Tensor:
     if row.pool_projection:
         pooled = unit(net, pooled, "branch_pool", Unit(row.pool_projection, 1))
     return net(Concat(), *branches, pooled, name="concat", call="function")
-
-
-def _squeeze_excitation(net: Builder, x: Tensor, reduction: int) -> Tensor:
-    """Scale each channel by what two dense layers make of all channels' means."""
-    gate = net(GlobalAvgPool(), x, name="avgpool")
-    gate = net(Conv2d(max(1, x.channels // reduction), 1), gate, name="fc1")
-    gate = net(ReLU(), gate, name="relu")
-    gate = net(Conv2d(x.channels, 1), gate, name="fc2")
-    gate = net(Sigmoid(), gate, name="sigmoid")
-    return net(Mul(), x, gate, name="mul", call="function")

@@ -131,12 +131,10 @@ def inception_module(*, input_size: Shape = MODULE_INPUT, reduction: bool = True
 
 
 def _stem(net: Builder, x: Tensor, separable: bool) -> Tensor:
-    """Down to the 28x28 map of 192 channels. Caffe rounds pooled sizes up, and so the paper's 56, 28, 14, 7 come out."""
+    """Down to the 28x28 map of 192 channels. Caffe rounds pooled sizes up: the paper's 56, 28, 14, 7 come out."""
     with net.scope("conv1", "conv, ReLU"):
         if separable:
-            depthwise = Conv2d(
-                x.channels * DEPTH_MULTIPLIER, 7, stride=2, padding=3, groups=x.channels, bias=False
-            )
+            depthwise = Conv2d(x.channels * DEPTH_MULTIPLIER, 7, stride=2, padding=3, groups=x.channels, bias=False)
             x = net(depthwise, x, name="depthwise")
             x = net(Conv2d(64, 1), x, name="pointwise")
         else:

@@ -1,9 +1,9 @@
 """GoogLeNet as torchvision (after TF-slim) builds it: with BatchNorm, and 3x3 where the paper has 5x5.
 
 Source: the channels of Szegedy et al. 2015, Table 1 (``googlenet.MODULES``). 6,624,904 parameters and 1,498 million
-mult-adds; 13,004,888 parameters with the auxiliary classifiers (``aux=True``), which torchvision's model holds by default
-but runs only in training: 1,507 million mult-adds then. torchvision also rescales the colours of an image first when it
-loads its published weights; that is preparation of the input, not part of this graph.
+mult-adds; 13,004,888 parameters with the auxiliary classifiers (``aux=True``), which torchvision's model holds by
+default but runs only in training: 1,507 million mult-adds then. torchvision also rescales the colours of an image first
+when it loads its published weights; that is preparation of the input, not part of this graph.
 """
 
 from __future__ import annotations

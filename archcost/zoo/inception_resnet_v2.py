@@ -19,9 +19,7 @@ from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import Add, AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from archcost.ops.base import Op
-from archcost.zoo.inception_blocks import Unit, mixed, unit
-
-IMAGE_299: Shape = (3, 299, 299)
+from archcost.zoo.inception_blocks import IMAGE_299, Unit, mixed, unit
 
 # The average leaves the padding out, as TensorFlow's does.
 AVERAGE = AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
@@ -83,9 +81,7 @@ STAGES = (
 )
 
 
-def inception_resnet_v2(
-    *, input_size: Shape = IMAGE_299, num_classes: int = 1000, dropout: float = 0.2
-) -> Graph:
+def inception_resnet_v2(*, input_size: Shape = IMAGE_299, num_classes: int = 1000, dropout: float = 0.2) -> Graph:
     """Return Inception-ResNet-v2.
 
     Args:
@@ -127,4 +123,4 @@ def _residual(net: Builder, x: Tensor, branches: Branches) -> Tensor:
     """Branches, a 1x1 convolution back to the input's channels (with bias, without BatchNorm), the addition."""
     y = mixed(net, x, *branches)
     y = net(Conv2d(x.channels, 1), y, name="conv2d")
-    return net(Add(), y, x, name="add", call="function")
+    return net(Add(), y, x, name="add", call="operator")

@@ -14,10 +14,8 @@ from archcost.build import Builder, Tensor
 from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import AvgPool2d, Concat, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d
-from archcost.zoo.inception_blocks import Unit
+from archcost.zoo.inception_blocks import IMAGE_299, Unit
 from archcost.zoo.inception_blocks import branch as any_branch
-
-IMAGE_299: Shape = (3, 299, 299)
 
 ROW, COLUMN = (1, 7), (7, 1)
 """The two halves of a 7x7 convolution."""

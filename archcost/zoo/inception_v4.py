@@ -13,9 +13,7 @@ from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import AvgPool2d, Concat, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d
 from archcost.ops.base import Op
-from archcost.zoo.inception_blocks import Unit, mixed, unit
-
-IMAGE_299: Shape = (3, 299, 299)
+from archcost.zoo.inception_blocks import IMAGE_299, Unit, mixed, unit
 
 ROW, COLUMN = (1, 7), (7, 1)
 """The two halves of a 7x7 convolution."""
@@ -63,21 +61,17 @@ REDUCTION_B: Branches = (
 """Figure 8."""
 
 MODULES: tuple[tuple[str, Branches], ...] = (
-    ("stem, second fork", MIXED_4A),
-    ("stem, third fork", ((Unit(192, 3, stride=2),), (HALVE,))),
     *(("InceptionA", INCEPTION_A),) * 4,
     ("ReductionA", REDUCTION_A),
     *(("InceptionB", INCEPTION_B),) * 7,
     ("ReductionB", REDUCTION_B),
 )
-"""Figure 9, between the first fork of the stem and the three InceptionC."""
+"""Figure 9, between the stem and the three InceptionC."""
 
 INCEPTION_C_BLOCKS = 3
 
 
-def inception_v4(
-    *, input_size: Shape = IMAGE_299, num_classes: int = 1000, dropout: float = 0.2
-) -> Graph:
+def inception_v4(*, input_size: Shape = IMAGE_299, num_classes: int = 1000, dropout: float = 0.2) -> Graph:
     """Return Inception v4.
 
     Args:
@@ -92,16 +86,20 @@ def inception_v4(
             x = unit(net, x, str(index), row)
         with net.scope("3", "stem, first fork"):
             pooled = net(HALVE, x, name="maxpool")
-            x = net(Concat(), pooled, unit(net, x, "conv", Unit(96, 3, stride=2)), name="concat", call="function")
-        index = 4
-        for kind, branches in MODULES:
+            convolved = unit(net, x, "conv", Unit(96, 3, stride=2))
+            x = net(Concat(), pooled, convolved, name="concat", call="function")
+        with net.scope("4", "stem, second fork"):
+            x = mixed(net, x, *MIXED_4A)
+        with net.scope("5", "stem, third fork"):
+            convolved = unit(net, x, "conv", Unit(192, 3, stride=2))
+            pooled = net(HALVE, x, name="maxpool")
+            x = net(Concat(), convolved, pooled, name="concat", call="function")
+        for index, (kind, branches) in enumerate(MODULES, start=6):
             with net.scope(str(index), kind):
                 x = mixed(net, x, *branches)
-            index += 1
-        for _ in range(INCEPTION_C_BLOCKS):
+        for index in range(6 + len(MODULES), 6 + len(MODULES) + INCEPTION_C_BLOCKS):
             with net.scope(str(index), "InceptionC"):
                 x = _inception_c(net, x)
-            index += 1
     with net.scope("global_pool"):
         x = net(GlobalAvgPool(), x, name="pool")
         x = net(Flatten(), x, name="flatten")

@@ -27,19 +27,15 @@ ENTRIES: dict[str, Entry] = {
         "lenet:lenet5_1998", "lenet", "paper: trained subsampling, partial C3, radial basis output", {}, (1, 32, 32)
     ),
     "alexnet": Entry(
-        "alexnet:alexnet", "alexnet", "2012 paper: two GPUs, response norm", {}, (3, 227, 227), lecture=True
+        "alexnet:alexnet", "alexnet", "2012 paper: response norm, overlapping pooling", {}, (3, 227, 227), lecture=True
     ),
     "alexnet_owt": Entry("alexnet:alexnet_owt", "alexnet_owt", "2014, one tower; torchvision's alexnet"),
     **VGG,
-    "vgg11_lrn": Entry(
-        "vgg:vgg", "vgg", "configuration A-LRN", {"configuration": "A", "response_norm": True}
-    ),
+    "vgg11_lrn": Entry("vgg:vgg", "vgg", "configuration A-LRN", {"configuration": "A", "response_norm": True}),
     "vgg13_shallow": Entry(
         "vgg:vgg", "vgg", "configuration B, each pair of 3x3 as one 5x5", {"configuration": "B shallow"}
     ),
-    "vgg16_c": Entry(
-        "vgg:vgg", "vgg", "configuration C, three 1x1 convolutions", {"configuration": "C"}
-    ),
+    "vgg16_c": Entry("vgg:vgg", "vgg", "configuration C, three 1x1 convolutions", {"configuration": "C"}),
     "googlenet": Entry("googlenet:googlenet", "googlenet", "paper: 5x5 branches, response norm", lecture=True),
     "googlenet_bn": Entry("googlenet_bn:googlenet_bn", "googlenet", "torchvision's googlenet: BatchNorm, 3x3 for 5x5"),
     "inception_module_naive": Entry(
@@ -48,11 +44,11 @@ ENTRIES: dict[str, Entry] = {
     "inception_module": Entry(
         "googlenet:inception_module", "googlenet", "module 3a, reduced by 1x1", {"reduction": True}, (192, 28, 28)
     ),
-    "bn_inception": Entry("bn_inception:bn_inception", "bn_inception", "plain 7x7 first convolution"),
-    "se_inception": Entry(
-        "bn_inception:bn_inception", "senet", "BN-Inception, reduction 16", {"se_reduction": 16}
+    "bn_inception": Entry("bn_inception:bn_inception", "bn_inception", "Figure 5 of the paper"),
+    "se_inception": Entry("bn_inception:bn_inception", "senet", "BN-Inception, reduction 16", {"se_reduction": 16}),
+    "inception_v3": Entry(
+        "inception_v3:inception_v3", "inception_v3", "torchvision's, batch-normalised", {}, IMAGE_299
     ),
-    "inception_v3": Entry("inception_v3:inception_v3", "inception_v3", "no auxiliary classifier", {}, IMAGE_299),
     "inception_v4": Entry("inception_v4:inception_v4", "inception_v4", "paper", {}, IMAGE_299),
     "inception_resnet_v2": Entry(
         "inception_resnet_v2:inception_resnet_v2", "inception_v4", "as released in TF-slim", {}, IMAGE_299
@@ -60,7 +56,7 @@ ENTRIES: dict[str, Entry] = {
     "xception": Entry("xception:xception", "xception", "paper; timm's legacy_xception", {}, IMAGE_299),
     **{
         f"xception{depth}": Entry(
-            "xception_aligned:xception_aligned", "xception", "aligned (DeepLab v3+)", {"depth": depth}, IMAGE_299
+            "xception_aligned:xception_aligned", "xception", "aligned, of DeepLab v3+", {"depth": depth}, IMAGE_299
         )
         for depth in (41, 65, 71)
     },

@@ -10,12 +10,8 @@ EFFICIENTNET_OF_PAPER = tuple(f"b{number}" for number in range(8))
 
 ENTRIES: dict[str, Entry] = {
     "mobilenet_v1": Entry("mobilenet_v1:mobilenet_v1", "mobilenet_v1", "width 1", lecture=True),
-    "mobilenetv1_125": Entry(
-        "mobilenet_v1:mobilenet_v1", "mobilenet_v1", "timm, width 1.25", {"width": 1.25}
-    ),
-    "se_mobilenet_v1": Entry(
-        "mobilenet_v1:mobilenet_v1", "senet", "squeeze-and-excitation, r = 16", {"squeeze": True}
-    ),
+    "mobilenetv1_125": Entry("mobilenet_v1:mobilenet_v1", "mobilenet_v1", "timm, width 1.25", {"width": 1.25}),
+    "se_mobilenet_v1": Entry("mobilenet_v1:mobilenet_v1", "senet", "squeeze-and-excitation, r = 16", {"squeeze": True}),
     "mobilenet_v2": Entry("mobilenet_v2:mobilenet_v2", "mobilenet_v2", "width 1", lecture=True),
     **{
         f"mobilenetv2_{round(100 * width):03}": Entry(
@@ -31,6 +27,16 @@ ENTRIES: dict[str, Entry] = {
             {"width": width, "depth": depth, "fix_ends": True, "port": "timm"},
         )
         for width, depth in ((1.1, 1.2), (1.2, 1.4))
+    },
+    "shufflenet_v1": Entry("shufflenet_v1:shufflenet_v1", "shufflenet_v1", "3 groups, width 1"),
+    "se_shufflenet_v1": Entry(
+        "shufflenet_v1:shufflenet_v1", "senet", "3 groups, squeeze-and-excitation, r = 16", {"squeeze": True}
+    ),
+    **{
+        f"shufflenet_v2_x{str(width).replace('.', '_')}": Entry(
+            "shufflenet_v2:shufflenet_v2", "shufflenet_v2", f"width {width}", {"width": width}
+        )
+        for width in (0.5, 1.0, 1.5, 2.0)
     },
     **{
         f"mobilenet_v3_{size}": Entry("mobilenet_v3:mobilenet_v3", "mobilenet_v3", f"{size}, width 1", {"size": size})
@@ -61,6 +67,7 @@ ENTRIES: dict[str, Entry] = {
         for width in (0.5, 0.75, 1.0, 1.3)
     },
     "semnasnet_100": Entry("mnasnet:mnasnet_a1", "mnasnet", "A1, with squeeze-and-excitation"),
+    "ghostnet_100": Entry("ghostnet:ghostnet", "ghostnet", "width 1"),
     **{
         f"efficientnet_{scale}": Entry(
             "efficientnet:efficientnet",
@@ -82,4 +89,9 @@ ENTRIES: dict[str, Entry] = {
         )
         for scale, coefficients in EFFICIENTNET_V2.items()
     },
+    "nasnetalarge": Entry("nasnet:nasnet", "nasnet", "NASNet-A, 6 @ 4032", {}, (3, 331, 331)),
+    "nasnetamobile": Entry(
+        "nasnet:nasnet", "nasnet", "NASNet-A, 4 @ 1056", {"repeats": 4, "features": 1056, "stem": 32}
+    ),
+    "pnasnet5large": Entry("pnasnet:pnasnet", "pnasnet", "N = 4, F = 216", {}, (3, 331, 331)),
 }

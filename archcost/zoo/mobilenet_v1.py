@@ -97,7 +97,7 @@ def mobilenet_v1(
                 else:
                     x = _separable(net, x, channels, stride, nonlinearity)
                 if squeeze:
-                    x = squeeze_excitation(net, x, channels // REDUCTION, names=TIMM_MOBILE)
+                    x = squeeze_excitation(net, x, max(1, channels // REDUCTION), names=TIMM_MOBILE)
     if not include_top:
         return net.build(x)
     with net.scope("global_pool"):

@@ -24,7 +24,16 @@ from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import BatchNorm2d, ReLU6
 from archcost.zoo.entry import IMAGE_224
-from archcost.zoo.inverted_residual import PLAIN_GATE, TORCHVISION_V2_NAMES, Block, Port, Style, classifier, ported, trunk
+from archcost.zoo.inverted_residual import (
+    PLAIN_GATE,
+    TORCHVISION_V2_NAMES,
+    Block,
+    Port,
+    Style,
+    classifier,
+    ported,
+    trunk,
+)
 from archcost.zoo.multipliers import positive, rate, repeated, scaled
 
 

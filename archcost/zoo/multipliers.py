@@ -26,6 +26,14 @@ def rate(name: str, value: float) -> float:
     return value
 
 
+def count(name: str, value: int, multiple_of: int = 1) -> int:
+    """Return ``value``. Raises ModelError if it is not an integer from 1 to a million, or not such a multiple."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**6 or value % multiple_of:
+        wanted = "an integer" if multiple_of == 1 else f"a multiple of {multiple_of}"
+        raise ModelError(f"`{name}` (={value!r}) must be {wanted} above 0 and at most a million")
+    return value
+
+
 def scaled(channels: float, width: float) -> int:
     """Return ``channels`` times ``width``, rounded to a multiple of 8 but never more than 10 % down."""
     return make_divisible(channels * width)

@@ -4,7 +4,7 @@ Source: Iandola et al. 2016, Table 1 (v1.0); v1.1 is the authors' later release:
 pooling, 2.3 times fewer mult-adds at the same accuracy.
 
 Where the published figures disagree: the MobileNet paper's Table 9 gives v1.0 1,700 million mult-adds; it has 819
-million, so that figure counts a mult-add as two (AlexNet, in the same column, counts it as one).
+million, so that figure is nearer to two operations for each (AlexNet, in the same column, is counted with one).
 """
 
 from __future__ import annotations

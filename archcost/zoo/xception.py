@@ -14,8 +14,7 @@ from archcost.build import Builder, Tensor
 from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import Add, BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
-
-IMAGE_299: Shape = (3, 299, 299)
+from archcost.zoo.inception_blocks import IMAGE_299
 
 
 class Block(NamedTuple):
@@ -91,4 +90,4 @@ def _block(net: Builder, x: Tensor, row: Block, *, starts_with_relu: bool) -> Te
     if row.halve:
         shortcut = net(Conv2d(branch.channels, 1, stride=2, bias=False), x, name="skip")
         shortcut = net(BatchNorm2d(), shortcut, name="skipbn")
-    return net(Add(), branch, shortcut, name="add", call="function")
+    return net(Add(), branch, shortcut, name="add", call="operator")

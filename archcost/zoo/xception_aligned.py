@@ -1,7 +1,7 @@
 """Aligned Xception: strided separable convolutions in place of pooling, and more of them.
 
-Source: Chen et al. 2018 (DeepLab v3+), section 3.2 and Figure 4 (65 layers); 41 and 71 layers from the authors' release.
-Names are timm's. Unlike Chollet's Xception, BatchNorm follows the depthwise convolution too.
+Source: Chen et al. 2018 (DeepLab v3+), section 3.2 and Figure 4 (65 layers); 41 and 71 layers as the authors
+released them. Names are timm's. Unlike Chollet's Xception, BatchNorm follows the depthwise convolution too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from archcost.errors import ModelError
 from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import Add, BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, ReLU
-from archcost.zoo.inception_blocks import EPSILON, Unit
-
-IMAGE_299: Shape = (3, 299, 299)
+from archcost.zoo.inception_blocks import EPSILON, IMAGE_299, Unit
 
 
 class Module(NamedTuple):
@@ -85,9 +83,7 @@ def _module(net: Builder, x: Tensor, row: Module) -> Tensor:
             if row.shortcut:
                 branch = net(ReLU(), branch, name=f"act{number}")
             with net.scope(f"conv{number}", "separable conv"):
-                depthwise = Conv2d(
-                    branch.channels, 3, stride=stride, padding=1, groups=branch.channels, bias=False
-                )
+                depthwise = Conv2d(branch.channels, 3, stride=stride, padding=1, groups=branch.channels, bias=False)
                 for part, op in (("dw", depthwise), ("pw", Conv2d(channels, 1, bias=False))):
                     branch = net(op, branch, name=f"conv_{part}")
                     branch = net(BatchNorm2d(eps=EPSILON), branch, name=f"bn_{part}")
@@ -100,4 +96,4 @@ def _module(net: Builder, x: Tensor, row: Module) -> Tensor:
         with net.scope("shortcut", "projection"):
             shortcut = net(Conv2d(branch.channels, 1, stride=row.stride, bias=False), x, name="conv")
             shortcut = net(BatchNorm2d(eps=EPSILON), shortcut, name="bn")
-    return net(Add(), branch, shortcut, name="add", call="function")
+    return net(Add(), branch, shortcut, name="add", call="operator")
