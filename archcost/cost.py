@@ -46,6 +46,7 @@ ELEMENT_RULES: dict[str, ElementRule] = {
     "Mul": ElementRule(1, 1, "one multiplication for each input after the first; backward: one, plus the reduction "
                              "over a broadcast axis"),
     "Scale": ElementRule(1, 1, "multiply; backward: multiply (and 2 per element for the scale's own gradient)"),
+    "ConstantScale": ElementRule(1, 1, "multiply; backward: multiply"),
     "Dropout": ElementRule(0, 1, "inference: nothing; training: multiply by the scaled mask, both ways"),
     "DropPath": ElementRule(0, 1, "inference: nothing; training: multiply by the scaled mask, both ways"),
 }  # fmt: skip

@@ -43,8 +43,8 @@ def infer(node: Node, shapes: Mapping[str, Shape]) -> Shape:
     """Return the output shape of ``node``, given the shapes of the nodes before it.
 
     Raises:
-        GraphError: naming the node and its input shapes, if its name is taken or malformed, or its inputs are missing or
-            do not fit the operator.
+        GraphError: naming the node and its input shapes, if its name is taken or malformed, or its inputs are missing
+            or do not fit the operator.
     """
     if node.name in shapes:
         raise GraphError(f"{node.name}: the name is used twice")

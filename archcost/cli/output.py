@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +63,8 @@ def emit_table(table: Table, output: str | None) -> None:
     """
     hidden: tuple[str, ...] = ()
     if output is None and sys.stdout.isatty():
+        import shutil  # only a terminal needs it, and it takes as long to import as all operators
+
         table, hidden = table.fitted(shutil.get_terminal_size().columns)
     emit(table.render("table"), output)
     if hidden:

@@ -82,7 +82,6 @@ def _from_json(path: Path, options: Mapping[str, object]) -> Graph:
 
 def _from_function(path: Path, name: str, options: Mapping[str, object]) -> Graph:
     """Run the user's file and call its function; whatever goes wrong in there is reported in one line."""
-    import inspect
     import runpy
 
     if not path.is_file():
@@ -91,15 +90,10 @@ def _from_function(path: Path, name: str, options: Mapping[str, object]) -> Grap
     sys.path.insert(0, where)
     try:
         namespace: dict[str, Any] = runpy.run_path(str(path))
-        function = namespace.get(name)
-        if not callable(function):
-            found = sorted(key for key, value in namespace.items() if inspect.isfunction(value))
-            raise ModelError(f"{path} has no function {name!r}; it has {', '.join(found) or 'none'}")
-        defaults = {key: parameter.default for key, parameter in inspect.signature(function).parameters.items()}
+        function, defaults = _function_in(namespace, path, name)
         unknown = [key for key in options if key not in defaults]
         if unknown:
-            has = ", ".join(defaults) or "none"
-            raise ModelError(f"{path}:{name} has no option {unknown[0]!r}; it has {has}")
+            raise _no_option(path, name, unknown[0], defaults)
         graph = function(**{key: _converted(key, value, defaults[key]) for key, value in options.items()})
     except ArchcostError as error:
         raise type(error)(str(error) if str(path) in str(error) else f"{path}:{name}: {error}") from None
@@ -112,6 +106,21 @@ def _from_function(path: Path, name: str, options: Mapping[str, object]) -> Grap
     if not isinstance(graph, Graph):
         raise ModelError(f"{path}:{name} returned {type(graph).__name__}, not a Graph{_hint(graph)}")
     return graph if graph.name != "network" else graph.named(name, graph.variant)
+
+
+def _function_in(namespace: dict[str, Any], path: Path, name: str) -> tuple[Any, dict[str, object]]:
+    """Return the function called ``name`` and its parameters with their defaults."""
+    import inspect
+
+    function = namespace.get(name)
+    if not callable(function):
+        found = sorted(key for key, value in namespace.items() if inspect.isfunction(value))
+        raise ModelError(f"{path} has no function {name!r}; it has {', '.join(found) or 'none'}")
+    return function, {key: parameter.default for key, parameter in inspect.signature(function).parameters.items()}
+
+
+def _no_option(path: Path, name: str, option: str, defaults: Mapping[str, object]) -> ModelError:
+    return ModelError(f"{path}:{name} has no option {option!r}; it has {', '.join(defaults) or 'none'}")
 
 
 def _hint(value: object) -> str:

@@ -19,7 +19,7 @@ from archcost.ops.conv import Conv2d, ConvTranspose2d, PartialConv2d
 from archcost.ops.dense import Linear, RadialBasis
 from archcost.ops.dropout import Dropout, DropPath
 from archcost.ops.merge import Add, Concat, Mul, Split
-from archcost.ops.norm import BatchNorm2d, LayerNorm, LocalResponseNorm, Scale
+from archcost.ops.norm import BatchNorm2d, ConstantScale, LayerNorm, LocalResponseNorm, Scale
 from archcost.ops.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d, SubsamplingPool2d
 from archcost.ops.reshape import ChannelShuffle, Flatten, Identity, Pad, Reshape, Slice, Transpose
 
@@ -28,7 +28,7 @@ OPERATORS: dict[str, type[Op]] = {
     for operator in (
         Input, Conv2d, ConvTranspose2d, PartialConv2d, Linear, RadialBasis,
         MaxPool2d, AvgPool2d, GlobalAvgPool, AdaptiveAvgPool2d, SubsamplingPool2d,
-        BatchNorm2d, LayerNorm, LocalResponseNorm, Scale,
+        BatchNorm2d, LayerNorm, LocalResponseNorm, Scale, ConstantScale,
         ReLU, ReLU6, Sigmoid, HardSigmoid, SiLU, HardSwish, GELU, Tanh, ScaledTanh, Softmax,
         Dropout, DropPath, Add, Mul, Concat, Split,
         ChannelShuffle, Transpose, Flatten, Reshape, Pad, Slice, Identity,
@@ -45,6 +45,7 @@ __all__ = [
     "BatchNorm2d",
     "ChannelShuffle",
     "Concat",
+    "ConstantScale",
     "Conv2d",
     "ConvTranspose2d",
     "DropPath",

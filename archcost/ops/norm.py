@@ -159,3 +159,18 @@ class Scale(Op):
 
     def label(self, *inputs: Shape) -> str:
         return "scale"
+
+
+@operator
+class ConstantScale(ElementWise):
+    """Multiplication by a constant ``factor``: the scaled residuals of Inception-ResNet (Szegedy et al. 2017)."""
+
+    family: ClassVar[str] = "norm"
+    factor: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.factor, bool) or not isinstance(self.factor, (int, float)):
+            raise OperatorError(f"`factor` (={self.factor!r}) must be a number")
+
+    def label(self, *inputs: Shape) -> str:
+        return f"scale by {self.factor:g}"

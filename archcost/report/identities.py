@@ -1,8 +1,8 @@
 """The operator identities of the lecture, computed from operators: what a design costs, and what another costs instead.
 
-Nothing here is a typed result: every number is the shape, weight or mult-add count of a small graph. Sources: the lecture
-notes (depthwise separable convolution, 1x1 bottleneck, pooling and SE shapes), Szegedy et al. 2015 section 3 (Inception),
-Simonyan & Zisserman 2015 section 2.3 (stacks of 3x3), Howard et al. 2017 section 3.1 (separable convolution).
+Nothing here is a typed result: every number is the shape, weight or mult-add count of a small graph. Sources: the
+lecture notes (depthwise separable convolution, 1x1 bottleneck, pooling and SE shapes), Szegedy et al. 2015 section 3
+(Inception), Simonyan & Zisserman 2015 section 2.3 (stacks of 3x3), Howard et al. 2017 section 3.1 (separable).
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def bottleneck() -> Identity:
     return Identity(
         "5x5 convolution with and without a 1x1 bottleneck (254x254x256 to 254x254x64)",
         (direct, reduced),
-        f"{_sum(reduced.weight_terms)} weights against {direct.weights:,}: {direct.weights / reduced.weights:.2f} times fewer",
+        f"{_sum(reduced.weight_terms)} weights against {direct.weights:,}: "
+        f"{direct.weights / reduced.weights:.2f} times fewer",
     )
 
 
@@ -108,7 +109,8 @@ def inception_branch() -> Identity:
     return Identity(
         "The 5x5 branch of the Inception module (28x28x192 to 28x28x32)",
         (naive, reduced),
-        f"{_sum(reduced.terms)} mult-adds against {naive.mult_adds:,}: {naive.mult_adds / reduced.mult_adds:.1f} times fewer",
+        f"{_sum(reduced.terms)} mult-adds against {naive.mult_adds:,}: "
+        f"{naive.mult_adds / reduced.mult_adds:.1f} times fewer",
     )
 
 
@@ -132,7 +134,7 @@ def small_kernels() -> Identity:
         more = 100 * (large.weights / small.weights - 1)
         same = "the same" if large.receptive_field == small.receptive_field else "another"
         return (
-            f"{large.weights // unit}C^2 against {small.weights // unit}C^2 ({int(more)}% more) "
+            f"{large.weights // unit}C^2 against {small.weights // unit}C^2 ({more:.0f}% more) "
             f"for {same} {large.receptive_field}x{large.receptive_field} receptive field"
         )
 
@@ -153,7 +155,8 @@ def global_pooling() -> Identity:
         "Global average pooling (16x16x512)",
         (pooled, flat, after),
         f"{shape_text(inputs)} becomes {shape_text(pooled.output)} with {pooled.weights} weights; "
-        f"a classifier after it has {after.weights:,} weights instead of {flat.weights:,}: {flat.weights // after.weights} times fewer",
+        f"a classifier after it has {after.weights:,} weights instead of {flat.weights:,}: "
+        f"{flat.weights // after.weights} times fewer",
     )
 
 
@@ -176,7 +179,8 @@ def squeeze_excitation() -> Identity:
     return Identity(
         "Squeeze and excitation (16x16x512)",
         (lecture, paper),
-        f"{shape_text(inputs)} stays {shape_text(lecture.output)}; {paper.weights:,} weights against {lecture.weights:,}",
+        f"{shape_text(inputs)} stays {shape_text(lecture.output)}; "
+        f"{paper.weights:,} weights against {lecture.weights:,}",
     )
 
 

@@ -27,6 +27,7 @@ def footer(
         convention: name of another counter whose total is shown too.
         counted: that total.
     """
+    peak = f"{totals.peak_activation_elements:,} elements, {mebibytes(totals.peak_activation_bytes)}"
     lines = [
         ("params", f"{_exact(totals.params)}: {totals.params_trainable:,} trainable, {totals.params_frozen:,} frozen"),
         ("buffers", f"{totals.buffers:,}"),
@@ -38,11 +39,7 @@ def footer(
     lines += [
         ("activations", _exact(totals.activations)),
         ("weights", f"{mebibytes(totals.weight_bytes)} ({dtype})"),
-        (
-            "peak activations",
-            f"{totals.peak_activation_elements:,} elements, {mebibytes(totals.peak_activation_bytes)}"
-            f" at {totals.peak_activation_at}",
-        ),
+        ("peak activations", f"{peak} at {totals.peak_activation_at}"),
     ]
     if batch_size > 1:
         work = f"{si(batch_size * totals.mult_adds)} mult-adds, {si(batch_size * totals.flops)} FLOPs"

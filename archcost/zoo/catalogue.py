@@ -58,7 +58,8 @@ def load(name: str, **options: object) -> Graph:
         size = options.pop("resolution")
         merged["input_size"] = (found.input_size[0], size, size)
     function = _function(found)
-    allowed = {key for key in inspect.signature(function).parameters if key not in found.preset}
+    parameters = inspect.signature(function).parameters
+    allowed = {key: parameter.default for key, parameter in parameters.items() if key not in found.preset}
     for key in options:
         if key not in allowed:
             raise ModelError(
@@ -68,7 +69,8 @@ def load(name: str, **options: object) -> Graph:
         graph = function(**{**merged, **options})
     except ArchcostError as error:
         raise type(error)(f"{name}: {error}") from None
-    return graph.named(name, found.variant)
+    changed = [f"{key}={value}" for key, value in options.items() if key != "input_size" and value != allowed[key]]
+    return graph.named(name, ", ".join([found.variant, *changed]))
 
 
 def _function(found: Entry) -> Callable[..., Graph]:

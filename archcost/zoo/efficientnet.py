@@ -7,8 +7,8 @@ Names, constants and stochastic depth are torchvision's for B0 to B7, timm's for
 The images are the paper's; torchvision evaluates B2 at 288, not at 260, and timm Lite-3 and Lite-4 at 300 and 380, not
 at 280 and 300. The authors normalise with epsilon 1e-3; torchvision's B0 to B4 have 1e-5.
 
-Where the published figures disagree: Table 2 prints 4.2 and 9.9 billion for B4 and B5; at their images the networks have
-4.39 and 10.27 billion mult-adds (the paper's footnote: "may differ ... due to rounding").
+Where the published figures disagree: Table 2 prints 4.2 and 9.9 billion for B4 and B5; at their images the networks
+have 4.39 and 10.27 billion mult-adds (a footnote says that FLOPS may differ from theory because of rounding).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """EfficientNetV2: fused blocks first, inverted residuals with squeeze-and-excitation later.
 
-Source: Tan & Le 2021, Table 4 (S); M, L and XL, and B0 to B3 (scaled from one table), from the authors' code. S, M and L
-are torchvision's, the others timm's ports of the authors' networks. Channels of B0 to B3 are rounded to the nearest
+Source: Tan & Le 2021, Table 4 (S); M, L and XL, and B0 to B3 (scaled from one table), from the authors' code. S, M and
+L are torchvision's, the others timm's ports of the authors' networks. Channels of B0 to B3 are rounded to the nearest
 multiple of 8, without the rule that keeps them from losing more than 10 %.
 
 Images are those of evaluation (the authors train with smaller ones, and timm's defaults are smaller).

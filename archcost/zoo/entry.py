@@ -8,6 +8,7 @@ from typing import NamedTuple
 from archcost.geometry import Shape
 
 IMAGE_224: Shape = (3, 224, 224)
+IMAGE_299: Shape = (3, 299, 299)
 
 
 class Entry(NamedTuple):

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from archcost.build import Builder, Tensor
-from archcost.geometry import IntOrPair, PaddingLike, Shape, pair
+from archcost.geometry import IntOrPair, PaddingLike, pair
 from archcost.ops import BatchNorm2d, Concat, Conv2d, ReLU
 from archcost.ops.base import Op
-
-IMAGE_299: Shape = (3, 299, 299)
 
 EPSILON = 1e-3
 """BatchNorm's epsilon in all of these networks, since their TensorFlow originals."""

@@ -17,9 +17,10 @@ from typing import NamedTuple
 from archcost.build import Builder, Tensor
 from archcost.geometry import Shape
 from archcost.graph import Graph
-from archcost.ops import Add, AvgPool2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from archcost.ops import Add, AvgPool2d, ConstantScale, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from archcost.ops.base import Op
-from archcost.zoo.inception_blocks import IMAGE_299, Unit, mixed, unit
+from archcost.zoo.entry import IMAGE_299
+from archcost.zoo.inception_blocks import Unit, mixed, unit
 
 # The average leaves the padding out, as TensorFlow's does.
 AVERAGE = AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
@@ -96,10 +97,10 @@ def inception_resnet_v2(*, input_size: Shape = IMAGE_299, num_classes: int = 100
             x = mixed(net, x, *stage.entry_branches)
         for block in range(stage.repeats):
             with net.scope(f"{stage.name}.{block}", stage.kind):
-                x = net(ReLU(), _residual(net, x, stage.branches), name=stage.activation)
+                x = net(ReLU(), _residual(net, x, stage.branches, stage.factor), name=stage.activation)
     # The last module is as those before it, but its residual is added in full and no ReLU follows.
     with net.scope("block8", "Block8"):
-        x = _residual(net, x, BLOCK_8)
+        x = _residual(net, x, BLOCK_8, 1.0)
     x = unit(net, x, "conv2d_7b", Unit(1536, 1))
     with net.scope("global_pool"):
         x = net(GlobalAvgPool(), x, name="pool")
@@ -119,8 +120,10 @@ def _stem(net: Builder, x: Tensor) -> Tensor:
     return net(HALVE, x, name="maxpool_5a")
 
 
-def _residual(net: Builder, x: Tensor, branches: Branches) -> Tensor:
-    """Branches, a 1x1 convolution back to the input's channels (with bias, without BatchNorm), the addition."""
+def _residual(net: Builder, x: Tensor, branches: Branches, factor: float) -> Tensor:
+    """Branches, a 1x1 convolution back to the input's channels (with bias, no BatchNorm), scaling, the addition."""
     y = mixed(net, x, *branches)
     y = net(Conv2d(x.channels, 1), y, name="conv2d")
+    if factor != 1:
+        y = net(ConstantScale(factor), y, name="scale", call="operator")
     return net(Add(), y, x, name="add", call="operator")

@@ -14,7 +14,8 @@ from archcost.build import Builder, Tensor
 from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import AvgPool2d, Concat, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d
-from archcost.zoo.inception_blocks import IMAGE_299, Unit
+from archcost.zoo.entry import IMAGE_299
+from archcost.zoo.inception_blocks import Unit
 from archcost.zoo.inception_blocks import branch as any_branch
 
 ROW, COLUMN = (1, 7), (7, 1)

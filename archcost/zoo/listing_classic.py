@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from archcost.geometry import Shape
-from archcost.zoo.entry import Entry
-
-IMAGE_299: Shape = (3, 299, 299)
+from archcost.zoo.entry import IMAGE_299, Entry
 
 VGG: dict[str, Entry] = {
     f"vgg{depth}{suffix}": Entry(
@@ -56,7 +53,11 @@ ENTRIES: dict[str, Entry] = {
     "xception": Entry("xception:xception", "xception", "paper; timm's legacy_xception", {}, IMAGE_299),
     **{
         f"xception{depth}": Entry(
-            "xception_aligned:xception_aligned", "xception", "aligned, of DeepLab v3+", {"depth": depth}, IMAGE_299
+            "xception_aligned:xception_aligned",
+            "deeplab_v3_plus",
+            "aligned, of DeepLab v3+",
+            {"depth": depth},
+            IMAGE_299,
         )
         for depth in (41, 65, 71)
     },

@@ -36,6 +36,7 @@ PAPERS: dict[str, Paper] = {
         "xception": ("Chollet", 2017, "Xception: Depthwise Separable Convolutions", "CVPR, arXiv:1610.02357"),
         "mobilenet_v1": ("Howard et al.", 2017, "MobileNets", "arXiv:1704.04861"),
         "mobilenet_v2": ("Sandler et al.", 2018, "MobileNetV2: Inverted Residuals", "CVPR, arXiv:1801.04381"),
+        "deeplab_v3_plus": ("Chen et al.", 2018, "Encoder-Decoder with Atrous Separable Convolution", "ECCV"),
         "senet": ("Hu et al.", 2018, "Squeeze-and-Excitation Networks", "CVPR, arXiv:1709.01507"),
         "shufflenet_v1": ("Zhang et al.", 2018, "ShuffleNet", "CVPR, arXiv:1707.01083"),
         "shufflenet_v2": ("Ma et al.", 2018, "ShuffleNet V2: Practical Guidelines", "ECCV, arXiv:1807.11164"),

@@ -1,8 +1,8 @@
 """Cells that were found by search: five combinations, each the sum of two branches.
 
-Zoph et al. 2018, section 3, and Liu et al. 2018, section 3.1: a branch applies one operation to one of the two inputs of
-the cell (the outputs of the previous cell and of the one before) or to an earlier combination. Node names and order of
-execution follow timm's; operations are padded as in TensorFlow, the odd zero at the end.
+Zoph et al. 2018, section 3, and Liu et al. 2018, section 3.1: a branch applies one operation to one of the two inputs
+of the cell (the outputs of the previous cell and of the one before) or to an earlier combination. Node names and order
+of execution follow timm's; operations are padded as in TensorFlow, the odd zero at the end.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ Where the published figures disagree: Table 1 prints 133 and 137 M mult-adds for
 layer out, and 143, 140 and 137 M for 1 to 3 groups, which counts it. The SENet paper prints 140 M for 3 groups; that is
 the figure of 2 groups.
 
-SE-ShuffleNet: Hu et al. 2018, Table 3; squeeze-and-excitation with r = 16 at the end of a unit's branch, before it meets
-the shortcut. The squeezed layer of the first unit has 216 / 16 = 13.5 channels, rounded down.
+The paper does not say how scaled channels are rounded; here every group of a bottleneck has a whole number of them.
+
+SE-ShuffleNet: Hu et al. 2018, Table 3; squeeze-and-excitation with r = 16 at the end of a unit's branch, before it
+meets the shortcut. The squeezed layer of the first unit has 216 / 16 = 13.5 channels, rounded down.
 """
 
 from __future__ import annotations

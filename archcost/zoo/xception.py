@@ -14,7 +14,7 @@ from archcost.build import Builder, Tensor
 from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import Add, BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
-from archcost.zoo.inception_blocks import IMAGE_299
+from archcost.zoo.entry import IMAGE_299
 
 
 class Block(NamedTuple):

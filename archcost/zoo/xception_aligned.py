@@ -13,7 +13,8 @@ from archcost.errors import ModelError
 from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import Add, BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, ReLU
-from archcost.zoo.inception_blocks import EPSILON, IMAGE_299, Unit
+from archcost.zoo.entry import IMAGE_299
+from archcost.zoo.inception_blocks import EPSILON, Unit
 
 
 class Module(NamedTuple):
