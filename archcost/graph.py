@@ -15,7 +15,8 @@ from archcost.errors import ArchcostError, GraphError, did_you_mean
 from archcost.geometry import Shape, shape_text
 from archcost.ops.base import Input, Op, Tensors
 
-Call = Literal["module", "function", "operator"]
+Call = Literal["module", "subclass", "function", "method", "operator", "training"]
+"""How a framework's model writes an operator: see ``Node.call``."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,12 @@ class Node:
         op: the operator.
         inputs: names of the nodes whose outputs it reads.
         shares: name of an earlier node whose parameters this one uses.
-        call: how the framework's model that the graph mirrors writes it: as a module, as a function or method call
-            (``F.relu(x)``, ``x.mean()``), or as a Python operator (``+=``, ``*``); some counters see only some of them
-            (``reconcile``).
+        call: how the framework's model that the graph mirrors writes it; some counters see only some of these
+            (``report.counters``). "module": a module of the framework's own class. "subclass": a module of a class
+            derived from it (torchvision's LayerNorm2d). "function": a call of the functional interface, or an addition
+            or product called by name (``F.relu(x)``, ``torch.add(x, y)``, ``x.mul(y)``). "method": another method of
+            the tensor (``x.mean((2, 3))``). "operator": ``+``, ``*``, ``+=``. "training": not at all in inference (an
+            auxiliary classifier of a model that drops it then); its parameters are there all the same.
     """
 
     name: str

@@ -9,7 +9,7 @@ Where the published figures disagree: Table 1 prints 133 and 137 M mult-adds for
 layer out, and 143, 140 and 137 M for 1 to 3 groups, which counts it. The SENet paper prints 140 M for 3 groups; that is
 the figure of 2 groups.
 
-The paper does not say how scaled channels are rounded; here every group of a bottleneck has a whole number of them.
+The paper does not say how scaled channels are rounded; here every group has a whole number of them.
 
 SE-ShuffleNet: Hu et al. 2018, Table 3; squeeze-and-excitation with r = 16 at the end of a unit's branch, before it
 meets the shortcut. The squeezed layer of the first unit has 216 / 16 = 13.5 channels, rounded down.
@@ -60,12 +60,9 @@ def shufflenet_v1(
     """
     if groups not in CHANNELS:
         raise ModelError(f"`groups` (={groups}) must be one of {', '.join(map(str, CHANNELS))}")
-    stem = max(1, round(STEM * positive("width", width)))
-    # A whole number of channels in each group of each bottleneck.
-    unit = BOTTLENECK * groups
-    base = max(1, round(CHANNELS[groups] * width / unit)) * unit
-    if base <= stem:
-        raise ModelError(f"`width` (={width}) leaves no channels for the branch of the first unit")
+    # A whole number of channels in each group, of the first convolution and of each bottleneck.
+    stem = max(1, round(STEM * positive("width", width) / groups)) * groups
+    base = max(1, round(CHANNELS[groups] * width / (BOTTLENECK * groups))) * BOTTLENECK * groups
     net = Builder()
     x = net.input(input_size)
     x = net(Conv2d(stem, 3, stride=2, padding=1, bias=False), x, name="conv1")
