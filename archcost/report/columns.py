@@ -55,6 +55,7 @@ COLUMNS: dict[str, Column] = {
     "input_gradient_flops": _number("FLOPs to inputs", "input_gradient_flops", 30),
     "weight_gradient_mult_adds": _number("mult-adds to weights", "weight_gradient_mult_adds", 80),
     "weight_gradient_flops": _number("FLOPs to weights", "weight_gradient_flops", 30),
+    "receptive_field": Column("receptive field", lambda row, _: row.receptive_field, 45),
     "counted": _number("counted", "counted", 98),
 }
 """Name on the command line -> column. The layer's name is always the first."""

@@ -49,6 +49,11 @@ def papers(work: Work) -> Terms:
     return {MACS: work.mult_adds}
 
 
+def torchvision(work: Work) -> Terms:
+    """As the papers', of what runs in inference."""
+    return {} if work.call == "training" else {MACS: work.mult_adds}
+
+
 def convolutions_alone(work: Work) -> Terms:
     """As the papers' that leave out the dense layers."""
     return {} if isinstance(work.op, Linear) else {"conv MACs": work.mult_adds}
@@ -222,4 +227,3 @@ def _times(factor: int, what: str, elements: int) -> Terms:
 
 SEEN_BY_THOP: tuple[type[Op], ...] = (Multiplying, BatchNorm2d, LayerNorm)
 """Operators whose parameters thop reports, where it sees the module at all."""
-

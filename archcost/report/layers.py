@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archcost.graph import Graph
 from archcost.report.formats import Cell
-from archcost.report.rows import Row, total
+from archcost.report.rows import Row, summed, total
 
 
 def tree_cells(graph: Graph, rows: Sequence[Row], cells: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
@@ -36,4 +36,4 @@ def remainder(rows: Sequence[Row], shown: Sequence[Row]) -> Row | None:
     """Return one row with what ``shown`` leaves out of all ``rows``; None when nothing is left out."""
     everything, part = total(rows), total(shown)
     left = {column: everything[column] - part[column] for column in everything}
-    return Row(f"({left['operators']} operators not shown)", "", "", "", (), **left) if left["operators"] else None
+    return summed(f"({left['operators']} operators not shown)", left) if left["operators"] else None

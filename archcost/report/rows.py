@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from archcost.geometry import Shape, product
 from archcost.graph import Graph
 from archcost.ops.base import Input, Op
 from archcost.report.training import NOT_TRAINED, Backward, backward_pass
+
+if TYPE_CHECKING:
+    from archcost.receptive_field import ReceptiveField  # only whoever asks for receptive fields imports it
 
 ADDITIVE: tuple[str, ...] = (
     "operators",
@@ -46,6 +50,7 @@ class Row:
         input_gradient_mult_adds, input_gradient_flops: of the gradients to its inputs.
         weight_gradient_mult_adds, weight_gradient_flops: of the gradients to its parameters.
         counted: what the chosen convention counts for it; 0 without one.
+        receptive_field: what an output element sees of the image (``35x35/4``: rows x columns, stride), if asked for.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Row:
     weight_gradient_mult_adds: int = 0
     weight_gradient_flops: int = 0
     counted: int = 0
+    receptive_field: str = ""
 
 
 def rows_of(
@@ -74,6 +80,7 @@ def rows_of(
     counted: Iterable[int] | None = None,
     *,
     train: bool = False,
+    fields: Mapping[str, ReceptiveField] | None = None,
 ) -> list[Row]:
     """Return one row for each operator of ``graph``, in its order (the network's inputs are no operators).
 
@@ -82,6 +89,7 @@ def rows_of(
         frozen: names of the nodes whose parameters are not trained.
         counted: what a convention counts for each node.
         train: fill the columns of training too; they are 0 otherwise.
+        fields: receptive field of each node, to be shown.
     """
     backward = backward_pass(graph, frozen) if train else [NOT_TRAINED] * len(graph)
     numbers = list(counted) if counted is not None else [0] * len(graph)
@@ -111,9 +119,20 @@ def rows_of(
                 weight_gradient_mult_adds=part.to_params.mult_adds,
                 weight_gradient_flops=part.to_params.flops,
                 counted=number,
+                receptive_field=field_text(fields.get(node.name)) if fields else "",
             )
         )
     return result
+
+
+def field_text(field: ReceptiveField | None) -> str:
+    """Return ``35x35/4`` for a receptive field, ``all`` when it is the whole image, nothing where there is none."""
+    if field is None:
+        return ""
+    if field.everything:
+        return "all"
+    rows, columns = field.stride
+    return f"{field.size[0]}x{field.size[1]}/{rows}" + (f"x{columns}" if rows != columns else "")
 
 
 def _training_flops(op: Op, inputs: tuple[Shape, ...], part: Backward) -> int:
@@ -128,6 +147,11 @@ def total(rows: Iterable[Row]) -> dict[str, int]:
         for column in ADDITIVE:
             sums[column] += getattr(row, column)
     return sums
+
+
+def summed(name: str, sums: Mapping[str, int]) -> Row:
+    """Return a row of that name that stands for several operators: the sums of the additive columns."""
+    return replace(Row(name, "", "", "", ()), **sums)
 
 
 def fold(graph: Graph, rows: Iterable[Row], depth: int) -> list[Row]:
@@ -156,5 +180,6 @@ def _folded(graph: Graph, scope: str, members: list[Row]) -> Row:
         kind="scope",
         label=kind,
         output_shape=members[-1].output_shape,
+        receptive_field=members[-1].receptive_field,
         **total(members),
     )

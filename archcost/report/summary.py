@@ -12,7 +12,7 @@ from archcost.graph import Graph
 from archcost.report.columns import COLUMNS, COUNTED, DEFAULT, TRAINING, checked_columns, checked_sort
 from archcost.report.formats import Cell, Format, Table, as_csv, as_html
 from archcost.report.layers import remainder, tree_cells
-from archcost.report.rows import Row, fold, rows_of, total
+from archcost.report.rows import Row, fold, rows_of, summed, total
 from archcost.report.text import footer
 from archcost.report.totals import Totals, TrainingTotals, totals_of, training_totals_of
 from archcost.report.training import frozen_nodes, matches
@@ -81,16 +81,20 @@ class Summary:
         """Names of the columns that are shown."""
         return self.view.columns or (COUNTED if self.convention else TRAINING if self.training else DEFAULT)
 
-    def table(self) -> Table:
-        """Return the layer tree, what is not shown, and the total."""
+    def table(self, *, tree: bool = True) -> Table:
+        """Return the layers, what is not shown, and the total.
+
+        Args:
+            tree: indent the names below their scopes; full names otherwise (for formats that lose indentation).
+        """
         chosen, rows, sums = self.columns, self.shown(DEFAULT_DEPTH), total(self.rows)
         columns = [COLUMNS[name] for name in chosen]
         headers = ["layer", *(self.convention if name == "counted" else COLUMNS[name].header for name in chosen)]
         cells: list[list[Cell]] = [[row.name, *(column.value(row, sums) for column in columns)] for row in rows]
-        if not self.view.sort and not self.view.only:
+        if tree and not self.view.sort and not self.view.only:
             cells = tree_cells(self.graph, rows, cells)
         rest = remainder(self.rows, rows)
-        everything = Row("total", "", "", "", (), **sums)
+        everything = summed("total", sums)
         for row in (rest, everything):
             if row is not None:
                 cells.append([row.name, *(column.value(row, sums) if column.key else None for column in columns)])
@@ -156,6 +160,8 @@ class Summary:
     def _is_filled(self, column: str) -> bool:
         if column == "counted":
             return bool(self.convention)
+        if column == "receptive_field":
+            return column in self.view.columns
         return self.training is not None or not ("gradient" in column or column.startswith("train_"))
 
     def to_markdown(self) -> str:
@@ -176,7 +182,7 @@ class Summary:
             return self.to_json()
         if output == "csv":
             return self.to_csv()
-        return self.table().render(output)
+        return self.table(tree=output in ("table", "html")).render(output)
 
     def __str__(self) -> str:
         return self.render("table")
@@ -246,7 +252,12 @@ def summarize(
 
         counted = counted_nodes(graph, convention)
     frozen = frozen_nodes(graph, freeze)
-    rows = tuple(rows_of(graph, frozen, counted, train=train))
+    fields = None
+    if "receptive_field" in view.columns:
+        from archcost.receptive_field import receptive_fields
+
+        fields = receptive_fields(graph)
+    rows = tuple(rows_of(graph, frozen, counted, train=train, fields=fields))
     totals = totals_of(graph, rows, dtype)
     training = training_totals_of(graph, rows, frozen, dtype, optimizer, batch_size) if train else None
     return Summary(graph, rows, totals, training, batch_size, dtype, convention, view)
