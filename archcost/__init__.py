@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from archcost.cost import Cost
     from archcost.errors import ArchcostError
     from archcost.graph import Graph, Node
+    from archcost.interop.model import open_model
     from archcost.receptive_field import receptive_fields
     from archcost.report.summary import Summary, summarize
     from archcost.zoo.catalogue import load
@@ -32,6 +33,7 @@ _HOME = {
     "Summary": "archcost.report.summary",
     "Tensor": "archcost.build",
     "load": "archcost.zoo.catalogue",
+    "open_model": "archcost.interop.model",
     "receptive_fields": "archcost.receptive_field",
     "summarize": "archcost.report.summary",
 }
@@ -47,6 +49,7 @@ __all__ = [
     "Summary",
     "Tensor",
     "load",
+    "open_model",
     "receptive_fields",
     "summarize",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archcost.geometry import Shape, product
 from archcost.graph import Graph
@@ -149,7 +149,7 @@ def total(rows: Iterable[Row]) -> dict[str, int]:
     return sums
 
 
-def summed(name: str, sums: Mapping[str, int]) -> Row:
+def summed(name: str, sums: Mapping[str, Any]) -> Row:
     """Return a row of that name that stands for several operators: the sums of the additive columns."""
     return replace(Row(name, "", "", "", ()), **sums)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from archcost.errors import ArchcostError, ModelError, did_you_mean
+from archcost.geometry import Shape, whole
 from archcost.graph import Graph
 from archcost.zoo.entry import Entry
 from archcost.zoo.listing_classic import ENTRIES as CLASSIC
@@ -66,11 +67,24 @@ def load(name: str, **options: object) -> Graph:
                 f"{name} has no option {key!r}{did_you_mean(key, allowed)}; it has {', '.join(sorted(allowed))}"
             )
     try:
-        graph = function(**{**merged, **options})
+        merged["input_size"] = _checked_size(options.get("input_size", merged["input_size"]))
+        if "num_classes" in options:
+            whole("num_classes", options["num_classes"])
+        graph = function(**{**options, **merged})
     except ArchcostError as error:
         raise type(error)(f"{name}: {error}") from None
+    except (TypeError, ValueError) as error:  # a value of a type that the architecture did not expect
+        given = ", ".join(f"`{key}` (={value!r})" for key, value in options.items())
+        raise ModelError(f"{name}: cannot be built with {given}: {error}") from None
     changed = [f"{key}={value}" for key, value in options.items() if key != "input_size" and value != allowed[key]]
     return graph.named(name, ", ".join([found.variant, *changed]))
+
+
+def _checked_size(size: object) -> Shape:
+    """Return an input size as a tuple. Raises ModelError if it is not a shape."""
+    if not isinstance(size, (tuple, list)) or not size:
+        raise ModelError(f"`input_size` (={size!r}) must be (channels, height, width)")
+    return tuple(whole("input_size", extent) for extent in size)
 
 
 def _function(found: Entry) -> Callable[..., Graph]:

@@ -9,10 +9,10 @@ EFFICIENTNET_OF_PAPER = tuple(f"b{number}" for number in range(8))
 """Those of Tan & Le 2019, which torchvision has."""
 
 ENTRIES: dict[str, Entry] = {
-    "mobilenet_v1": Entry("mobilenet_v1:mobilenet_v1", "mobilenet_v1", "width 1", lecture=True),
+    "mobilenet_v1": Entry("mobilenet_v1:mobilenet_v1", "mobilenet_v1", "paper, ReLU6", lecture=True),
     "mobilenetv1_125": Entry("mobilenet_v1:mobilenet_v1", "mobilenet_v1", "timm, width 1.25", {"width": 1.25}),
     "se_mobilenet_v1": Entry("mobilenet_v1:mobilenet_v1", "senet", "squeeze-and-excitation, r = 16", {"squeeze": True}),
-    "mobilenet_v2": Entry("mobilenet_v2:mobilenet_v2", "mobilenet_v2", "width 1", lecture=True),
+    "mobilenet_v2": Entry("mobilenet_v2:mobilenet_v2", "mobilenet_v2", "paper", lecture=True),
     **{
         f"mobilenetv2_{round(100 * width):03}": Entry(
             "mobilenet_v2:mobilenet_v2", "mobilenet_v2", f"timm, width {width}", {"width": width, "port": "timm"}
@@ -28,7 +28,7 @@ ENTRIES: dict[str, Entry] = {
         )
         for width, depth in ((1.1, 1.2), (1.2, 1.4))
     },
-    "shufflenet_v1": Entry("shufflenet_v1:shufflenet_v1", "shufflenet_v1", "3 groups, width 1"),
+    "shufflenet_v1": Entry("shufflenet_v1:shufflenet_v1", "shufflenet_v1", "paper, 3 groups"),
     "se_shufflenet_v1": Entry(
         "shufflenet_v1:shufflenet_v1", "senet", "3 groups, squeeze-and-excitation, r = 16", {"squeeze": True}
     ),
@@ -39,7 +39,7 @@ ENTRIES: dict[str, Entry] = {
         for width in (0.5, 1.0, 1.5, 2.0)
     },
     **{
-        f"mobilenet_v3_{size}": Entry("mobilenet_v3:mobilenet_v3", "mobilenet_v3", f"{size}, width 1", {"size": size})
+        f"mobilenet_v3_{size}": Entry("mobilenet_v3:mobilenet_v3", "mobilenet_v3", f"paper, {size}", {"size": size})
         for size in ("large", "small")
     },
     **{
@@ -67,7 +67,7 @@ ENTRIES: dict[str, Entry] = {
         for width in (0.5, 0.75, 1.0, 1.3)
     },
     "semnasnet_100": Entry("mnasnet:mnasnet_a1", "mnasnet", "A1, with squeeze-and-excitation"),
-    "ghostnet_100": Entry("ghostnet:ghostnet", "ghostnet", "width 1"),
+    "ghostnet_100": Entry("ghostnet:ghostnet", "ghostnet", "paper"),
     **{
         f"efficientnet_{scale}": Entry(
             "efficientnet:efficientnet",
