@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import pytest
@@ -43,7 +43,7 @@ def run() -> Callable[..., Ended]:
     return call
 
 
-@lru_cache(maxsize=None)
+@cache
 def catalogue_graph(name: str) -> Graph:
     """Return the graph of a catalogue entry with its default options, built once for all tests."""
     return load(name)

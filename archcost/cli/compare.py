@@ -28,7 +28,7 @@ def command(
     output_format: str | None,
     output: str | None,
 ) -> None:
-    r"""Show MODELS side by side; all architectures of the lecture when none is named.
+    """Show MODELS side by side; all architectures of the lecture when none is named.
 
     \b
     Examples:

@@ -12,7 +12,7 @@ from archcost.cli.output import chosen_format, emit, emit_table, output_options
 @click.option("--options", "with_options", is_flag=True, help="List each network's options with their defaults.")
 @output_options
 def command(pattern: str | None, with_options: bool, output_format: str | None, output: str | None) -> None:
-    r"""List the networks of the catalogue with params, mult-adds, paper and variant.
+    """List the networks of the catalogue with params, mult-adds, paper and variant.
 
     PATTERN is a part of a name, or a name with * and ?. A single match is listed with its options.
 

@@ -44,7 +44,7 @@ def command(
     output_format: str | None,
     output: str | None,
 ) -> None:
-    r"""Show what MODEL costs: parameters, mult-adds, FLOPs, activations and memory, layer by layer and in total.
+    """Show what MODEL costs: parameters, mult-adds, FLOPs, activations and memory, layer by layer and in total.
 
     \b
     Examples:
