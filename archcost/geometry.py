@@ -7,6 +7,7 @@ Every function works on one axis in plain integers; the operators apply it to he
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 from typing import Literal, TypeAlias, Union
 
 from archcost.errors import OperatorError
@@ -140,10 +141,8 @@ def adaptive_window(index: int, size: int, output: int) -> Pair:
 
 
 def adaptive_taps(size: int, output: int) -> int:
-    """Return the summed length of all adaptive windows of one axis (windows may overlap by one element)."""
-    if size % output == 0:
-        return size
-    return sum(end - first for first, end in (adaptive_window(i, size, output) for i in range(output)))
+    """Return the summed length of all adaptive windows of one axis: a cut inside an element counts it twice."""
+    return size + output - gcd(size, output)
 
 
 def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -> int:

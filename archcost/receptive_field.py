@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from archcost.geometry import Pair, Shape, adaptive_window, pair, resolve, sides
+from archcost.geometry import Pair, Shape, adaptive_taps, pair, resolve, sides
 from archcost.graph import Graph, Node
 from archcost.ops import (
     AdaptiveAvgPool2d,
@@ -172,7 +172,7 @@ def _axis(op: object, shape: Shape, seen: Field, axis: int, axes: Pair, whole: F
         return _window(seen, start, end - start, Fraction(1, stride[axis]))
     if isinstance(op, AdaptiveAvgPool2d):
         output = pair("", op.output_size)[axis]
-        longest = max(end - first for first, end in (adaptive_window(i, size, output) for i in range(output)))
+        longest = -(-adaptive_taps(size, output) // output)
         return whole if longest == size else _window(seen, 0, longest - 1, Fraction(size, output))
     if isinstance(op, Pad):
         return _window(seen, -op.pads[axes[axis]][0], 0, Fraction(1))

@@ -21,9 +21,9 @@ class Convention(NamedTuple):
 
     Attributes:
         name: on the command line.
-        tool: who prints the number.
-        version: whose rule this is; empty where the rule has none.
-        label: what the tool calls it.
+        tool: who prints the number; empty for a rule of papers.
+        version: of the tool whose rule this is.
+        label: what the number is called.
         unit: what it really adds up.
         text: the rule in one line.
         rule: terms of one operator.
@@ -48,7 +48,7 @@ CONVENTIONS: dict[str, Convention] = {
     convention.name: convention
     for convention in (
         Convention(
-            "paper", "papers", "", "mult-adds", "MACs", "multiply-accumulates of convolution and dense layers; ours too",
+            "paper", "", "", "mult-adds", "MACs", "multiply-accumulates of convolution and dense layers; ours too",
             counters.papers,
         ),
         Convention(
@@ -90,16 +90,16 @@ CONVENTIONS: dict[str, Convention] = {
             counters.torchinfo,
         ),
         Convention(
-            "mult_adds_conv_only", "some papers", "", "FLOPs", "MACs",
+            "mult_adds_conv_only", "", "", "mult-adds of the convolutions alone", "MACs",
             "multiply-accumulates of convolutions; dense layers left out", counters.convolutions_alone, current=False,
         ),
         Convention(
-            "thop_once", "thop, older releases,", "", "macs", "MACs + operations",
+            "thop_once", "older releases of thop", "", "macs", "MACs + operations",
             "as thop, a norm 2 an element whether or not it is affine", counters.thop_once, params="seen",
             current=False,
         ),
         Convention(
-            "ptflops_once", "ptflops, older releases,", "", "GMac", "MACs + operations",
+            "ptflops_once", "older releases of ptflops", "", "GMac", "MACs + operations",
             "as ptflops_pytorch, activations and pools once", counters.ptflops_hooks, current=False,
         ),
     )

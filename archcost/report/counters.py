@@ -28,8 +28,8 @@ from archcost.ops.base import Op
 from archcost.ops.conv import Conv2d, ConvTranspose2d, Multiplying, PartialConv2d
 from archcost.ops.dense import Linear
 from archcost.ops.merge import Add, Mul
-from archcost.ops.norm import BatchNorm2d, LayerNorm, LocalResponseNorm, Scale
-from archcost.ops.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d, SubsamplingPool2d, Window
+from archcost.ops.norm import BatchNorm2d, ConstantScale, LayerNorm, LocalResponseNorm, Scale
+from archcost.ops.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d, Window
 from archcost.report.work import Work
 
 Terms: TypeAlias = dict[str, int]
@@ -134,7 +134,7 @@ def ptflops_aten(work: Work) -> Terms:
     """Multiply-accumulates and biases. A dense layer on a map whose axes were exchanged is a product without bias."""
     if work.call == "training" or not isinstance(work.op, Multiplying):
         return {}
-    seen = work.biases and (work.contiguous or len(work.read) == 1)
+    seen = work.biases and (work.contiguous or len(work.read) == 1 or not isinstance(work.op, Linear))
     return {MACS: work.mult_adds, BIASES: product(work.made) if seen else 0}
 
 
@@ -167,18 +167,17 @@ def ptflops_hooks(work: Work) -> Terms:
 def _patched(work: Work) -> Terms:
     """What the replaced functions count: called by the model, or by the module of the framework that it uses."""
     op, elements = work.op, product(work.read)
-    if work.call == "function":
-        if isinstance(op, (Add, Mul)):
-            return {"additions and products called by name": product(work.made) * (work.inputs - 1)}
-        if isinstance(op, Scale):
-            return {"additions and products called by name": elements}
+    if work.call == "function" and isinstance(op, (Add, Mul)):
+        return {"additions and products called by name": product(work.made) * (work.inputs - 1)}
+    if work.call == "function" and isinstance(op, (Scale, ConstantScale)):
+        return {"additions and products called by name": elements}
+    if work.call in ("module", "subclass", "function") and isinstance(op, (Window, AdaptiveAvgPool2d, GlobalAvgPool)):
+        return {PATCHED_POOLS: _pool_input(work)}
     if work.call not in ("module", "function"):
         return {}
     # A module of ReLU6 calls another function, which is not replaced.
     if isinstance(op, (ReLU, GELU, SiLU, Softmax)) or (isinstance(op, ReLU6) and work.call == "function"):
         return {PATCHED_ACTIVATIONS: elements}
-    if isinstance(op, (MaxPool2d, AvgPool2d, SubsamplingPool2d, AdaptiveAvgPool2d, GlobalAvgPool)):
-        return {PATCHED_POOLS: _pool_input(work)}
     if isinstance(op, LocalResponseNorm):
         # x * x, an average over channels that are padded by size - 1, times alpha, plus k.
         channels, *positions = work.read
@@ -188,13 +187,13 @@ def _patched(work: Work) -> Terms:
 
 
 def _pool_input(work: Work) -> int:
-    """Elements that a pool reads. No framework's pool pads unequally: it reads what was padded before it."""
+    """Elements that a pool reads. The framework's own pads both sides alike, in passing; others pad first."""
     op = work.op
     channels, *size = work.read
     if isinstance(op, Window):
         kernel, stride, padding = op.window
         edges = resolve(padding, size, kernel, stride, (1, 1))
-        if any(before != after for before, after in edges):
+        if work.call == "subclass" or any(before != after for before, after in edges):
             size = [length + sum(edge) for length, edge in zip(size, edges)]
     return channels * product(size)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple, get_args, get_origin
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, NamedTuple, TypeAlias, get_args, get_origin
 
 from archcost.errors import ArchcostError
-from archcost.geometry import Shape, shape_text
+from archcost.geometry import shape_text
 from archcost.graph import Graph
 
 INPUT_SIZES = (
@@ -35,11 +35,16 @@ INPUT_SIZES = (
 )
 """Heights and widths of square images that people use."""
 
-CLASSES = (10, 100, 1000, 1001, 21841)
-"""Of CIFAR, ImageNet, ImageNet with a background class, ImageNet-22K."""
+NUMBERS: dict[str, tuple[float, ...]] = {
+    "num_classes": (10, 100, 1000, 1001, 21841),
+    "width": (0.25, 0.35, 0.5, 0.75, 1.0, 1.25, 1.4, 2.0),
+}
+"""Numeric options -> what people use: classes of CIFAR, ImageNet (with background) and ImageNet-22K; usual widths."""
 
-WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.25, 1.4, 2.0)
-"""Width multipliers of the papers."""
+SAME_NETWORK, SAME_FAMILY, OTHER_OPTIONS = 1, 2, 2
+"""How far from the named network its variants, its relatives and itself with other options are."""
+
+Rebuild: TypeAlias = Callable[[Mapping[str, object]], Graph]
 
 
 class Place(NamedTuple):
@@ -58,39 +63,33 @@ class Place(NamedTuple):
     options: Mapping[str, object]
 
 
-def places(graph: Graph, model: str, options: Mapping[str, object]) -> Iterator[Place]:
+def places(graph: Graph, model: str, given: Mapping[str, object], rebuild: Rebuild) -> Iterator[Place]:
     """Yield ``graph``, then the networks near it, nearest first.
 
     Args:
         graph: the network that was named.
         model: its name; only the catalogue's have relatives.
-        options: the options that it was built with.
+        given: the options that it was built with; they stay as they are.
+        rebuild: builds it again, with further options.
     """
     yield Place(graph, graph.name, 0, {})
     from archcost.zoo.catalogue import CATALOGUE, load
 
     if model not in CATALOGUE:
         return
-    own = CATALOGUE[model]
-    relatives = [
-        (1 if _same_network(model, name) else 2, name)
-        for name, found in CATALOGUE.items()
-        if name != model and (found.target == own.target or _same_network(model, name))
-    ]
-    changed = list(_changed_options(model, graph, options))
-    for changes in (1, 2):
-        for _, name in (relative for relative in relatives if relative[0] == changes):
-            try:
+    target = CATALOGUE[model].target
+    relatives = [name for name, found in CATALOGUE.items() if found.target == target or _same_network(model, name)]
+    for changes in (SAME_NETWORK, SAME_FAMILY):
+        for name in relatives:
+            if name != model and (SAME_NETWORK if _same_network(model, name) else SAME_FAMILY) == changes:
                 other = load(name)
-            except ArchcostError:
-                continue
-            yield Place(other, other.title, changes, {})
-        for _, change in (option for option in changed if option[0] == changes):
-            try:
-                other = load(model, **{**options, **change})
-            except ArchcostError:
-                continue
-            yield Place(other, f"{model} with {_option_text(change)}", changes, change)
+                yield Place(other, other.title, changes, {})
+    for options in _changed_options(model, graph, given):
+        try:
+            other = rebuild(options)
+        except ArchcostError:  # these options do not go together
+            continue
+        yield Place(other, f"{model} with {_option_text(options)}", OTHER_OPTIONS, options)
 
 
 def _same_network(one: str, other: str) -> bool:
@@ -98,40 +97,42 @@ def _same_network(one: str, other: str) -> bool:
     return one.startswith(f"{other}_") or other.startswith(f"{one}_")
 
 
-def _changed_options(model: str, graph: Graph, given: Mapping[str, object]) -> Iterator[tuple[int, dict[str, object]]]:
-    """Yield (changes, options): switches and choices first, then sizes."""
-    from typing import get_type_hints
-
-    from archcost.zoo.catalogue import builder
+def _changed_options(model: str, graph: Graph, given: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """Yield switches and choices, then sizes, each as options."""
     from archcost.zoo.catalogue import options as known_options
 
-    known = {**known_options(model), **given}
-    hints = get_type_hints(builder(model))
-    for name, value in known.items():
+    choices = _choices(model)
+    for name, value in known_options(model).items():
+        if name in given:
+            continue
         if isinstance(value, bool):
-            yield 1, {name: not value}
-        elif get_origin(hints.get(name)) is Literal:
-            for choice in get_args(hints[name]):
-                if choice != value:
-                    yield 1, {name: choice}
-        elif name in ("num_classes", "width"):
-            for number in CLASSES if name == "num_classes" else WIDTHS:
-                if number != value:
-                    yield 2, {name: number}
+            yield {name: not value}
+        for choice in choices.get(name, ()):
+            if choice != value:
+                yield {name: choice}
+        for number in NUMBERS.get(name, ()):
+            if number != value:
+                yield {name: number}
     shape = graph.shapes[graph.inputs[0].name]
     for size in INPUT_SIZES if len(shape) == 3 else ():
         if shape != (shape[0], size, size):
-            yield 2, {"input_size": (shape[0], size, size)}
+            yield {"input_size": (shape[0], size, size)}
+
+
+def _choices(model: str) -> dict[str, tuple[object, ...]]:
+    """Return the words that the options of ``model`` may have, by option."""
+    from importlib import import_module
+    from typing import get_type_hints
+
+    from archcost.zoo.catalogue import entry
+
+    module, _, function = entry(model).target.partition(":")
+    hints = get_type_hints(getattr(import_module(f"archcost.zoo.{module}"), function))
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
 
 
 def _option_text(options: Mapping[str, object]) -> str:
-    texts = []
-    for name, value in options.items():
-        is_shape = name == "input_size" and isinstance(value, tuple)
-        texts.append(f"input {_shape_text(value)}" if is_shape else f"{name}={value}")
-    return ", ".join(texts)
-
-
-def _shape_text(value: object) -> str:
-    shape: Shape = value if isinstance(value, tuple) else ()
-    return shape_text(shape)
+    return ", ".join(
+        f"input {shape_text(value)}" if name == "input_size" and isinstance(value, tuple) else f"{name}={value}"
+        for name, value in options.items()
+    )

@@ -7,10 +7,16 @@ from typing import NamedTuple
 
 from archcost.geometry import Shape, product
 from archcost.graph import Call, Graph, Node
+from archcost.ops.activation import Softmax
 from archcost.ops.base import ElementWise, Op
-from archcost.ops.conv import Conv2d
-from archcost.ops.norm import LayerNorm
+from archcost.ops.conv import Conv2d, ConvTranspose2d
+from archcost.ops.merge import Broadcasting, Concat
+from archcost.ops.norm import BatchNorm2d, LayerNorm, Scale
+from archcost.ops.pool import AdaptiveAvgPool2d, Window
 from archcost.ops.reshape import Identity, Transpose
+
+CHANNELS_LAST = (2, 0, 1)
+"""Where the axes of (channels, height, width) lie in memory when the channels are the innermost."""
 
 
 class Work(NamedTuple):
@@ -44,7 +50,7 @@ def works(graph: Graph) -> Iterator[Work]:
     permuted: dict[str, tuple[int, ...]] = {}
     for node in graph:
         shapes = graph.input_shapes(node)
-        order = _memory_order(node, permuted)
+        order = _memory_order(node, len(graph.shapes[node.name]), permuted)
         if order:
             permuted[node.name] = order
         params = graph.params(node)
@@ -69,20 +75,27 @@ def _call(node: Node, shapes: tuple[Shape, ...]) -> Call:
         return node.call
     if isinstance(op, LayerNorm) and op.axis == 0 and len(shapes[0]) > 1:
         return "subclass"
-    if isinstance(op, Conv2d) and op.padding == "same" and op.stride != (1, 1):
+    if isinstance(op, (Conv2d, Window)) and op.padding == "same" and op.stride != (1, 1):
         return "subclass"
     return "module"
 
 
-def _memory_order(node: Node, permuted: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+def _memory_order(node: Node, rank: int, permuted: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     """The order in memory of the axes of a node's output; empty for the usual one.
 
-    A permutation moves no elements, and what works element by element writes in the order in which it reads.
+    A permutation moves no elements, and what works element by element writes in the order in which it reads. The
+    frameworks' normalisation of channels permutes, normalises the last axis and permutes back.
     """
     before = permuted.get(node.inputs[0], ()) if node.inputs else ()
-    if isinstance(node.op, Transpose):
-        return tuple(before[axis] for axis in node.op.axes) if before else node.op.axes
-    return before if isinstance(node.op, (ElementWise, Identity)) else ()
+    op = node.op
+    if isinstance(op, LayerNorm) and op.axis == 0:
+        return CHANNELS_LAST if rank == len(CHANNELS_LAST) else ()
+    if isinstance(op, Transpose):
+        return tuple(before[axis] for axis in op.axes) if before else op.axes
+    if isinstance(op, (Conv2d, ConvTranspose2d, Window, AdaptiveAvgPool2d, BatchNorm2d, Concat)):
+        return before if before == CHANNELS_LAST else ()  # the one order that they keep
+    keeps = isinstance(op, (ElementWise, Identity, Scale, Broadcasting)) and not isinstance(op, Softmax)
+    return before if keeps else ()
 
 
 def _in_order(axes: tuple[int, ...], shape: Shape) -> bool:

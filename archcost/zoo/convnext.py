@@ -54,6 +54,8 @@ class Layout(NamedTuple):
     head: tuple[str, ...]
     transpose_call: Call
     scale_call: Call
+    norm_call: Call
+    activation_call: Call
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -65,6 +67,8 @@ LAYOUTS: dict[str, Layout] = {
         ("avgpool", "classifier.0", "classifier.1", "classifier.2"),
         "module",
         "operator",
+        "module",
+        "module",
     ),
     "timm": Layout(
         "stem",
@@ -72,7 +76,9 @@ LAYOUTS: dict[str, Layout] = {
         "stages.{index}.downsample",
         ("conv_dw", "permute1", "norm", "mlp.fc1", "mlp.act", "mlp.fc2", "permute2", "gamma", "drop_path"),
         ("head.global_pool.pool", "head.norm", "head.flatten", "head.fc"),
+        "method",
         "function",
+        "subclass",
         "function",
     ),
 }
@@ -134,9 +140,9 @@ def _block(net: Builder, x: Tensor, rate: float, style: Layout) -> Tensor:
     conv, last, norm, widen, act, narrow, first, scale, drop = style.block
     branch = net(Conv2d(channels, 7, padding=3, groups=channels), x, name=conv)
     branch = net(CHANNELS_LAST, branch, name=last, call=style.transpose_call)
-    branch = net(LayerNorm(), branch, name=norm)
+    branch = net(LayerNorm(), branch, name=norm, call=style.norm_call)
     branch = net(Linear(EXPANSION * channels), branch, name=widen)
-    branch = net(GELU(), branch, name=act)
+    branch = net(GELU(), branch, name=act, call=style.activation_call)
     branch = net(Linear(channels), branch, name=narrow)
     branch = net(CHANNELS_FIRST, branch, name=first, call=style.transpose_call)
     branch = net(Scale(), branch, name=scale, call=style.scale_call)

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from archcost.build import Builder, Tensor
 from archcost.errors import ModelError
 from archcost.geometry import Shape
-from archcost.graph import Graph
+from archcost.graph import Call, Graph
 from archcost.ops import (
     AvgPool2d,
     BatchNorm2d,
@@ -46,6 +46,17 @@ class Row(NamedTuple):
     stem: tuple[int, ...] = (64,)
 
 
+class Calls(NamedTuple):
+    """How the mirrored model calls its normalisations, and the ReLU and the pooling behind the last block."""
+
+    norm: Call
+    head: Call
+
+
+TORCHVISION_CALLS = Calls("module", "function")
+TIMM_CALLS = Calls("function", "module")
+"""In timm a normalisation is a function call in a module that holds its ReLU too."""
+
 NETWORKS: dict[int | str, Row] = {
     121: Row((6, 12, 24, 16)),
     161: Row((6, 12, 36, 24), 48, (96,)),
@@ -71,6 +82,7 @@ def densenet(
     if depth not in NETWORKS:
         raise ModelError(f"`depth` (={depth!r}) must be one of {', '.join(map(str, NETWORKS))}")
     row = NETWORKS[depth]
+    calls = TIMM_CALLS if depth == "264d" else TORCHVISION_CALLS
     net = Builder()
     x = net.input(input_size)
     with net.scope("features"):
@@ -78,12 +90,12 @@ def densenet(
             kernel = 7 if len(row.stem) == 1 else 3
             conv = Conv2d(channels, kernel, stride=1 if index else 2, padding=kernel // 2, bias=False)
             x = net(conv, x, name=f"conv{index}")
-            x = net(BatchNorm2d(), x, name=f"norm{index}")
+            x = net(BatchNorm2d(), x, name=f"norm{index}", call=calls.norm)
             x = net(ReLU(), x, name=f"relu{index}")
         x = net(MaxPool2d(3, stride=2, padding=1), x, name="pool0")
-        x = _dense_blocks(net, x, row.layers, row.growth, dropout=dropout, bottleneck=True)
-        x = net(BatchNorm2d(), x, name="norm5")
-    return net.build(_head(net, x, num_classes))
+        x = _dense_blocks(net, x, row.layers, row.growth, dropout=dropout, bottleneck=True, calls=calls)
+        x = net(BatchNorm2d(), x, name="norm5", call=calls.norm)
+    return net.build(_head(net, x, num_classes, calls))
 
 
 def densenet_cifar(
@@ -115,13 +127,15 @@ def densenet_cifar(
     x = net.input(input_size)
     with net.scope("features"):
         x = net(Conv2d(2 * growth if bottleneck else 16, 3, padding=1, bias=False), x, name="conv0")
-        x = _dense_blocks(net, x, (layers,) * 3, growth, dropout=dropout, bottleneck=bottleneck)
+        x = _dense_blocks(
+            net, x, (layers,) * 3, growth, dropout=dropout, bottleneck=bottleneck, calls=TORCHVISION_CALLS
+        )
         x = net(BatchNorm2d(), x, name="norm")
-    return net.build(_head(net, x, num_classes))
+    return net.build(_head(net, x, num_classes, TORCHVISION_CALLS))
 
 
 def _dense_blocks(
-    net: Builder, x: Tensor, layers: Sequence[int], growth: int, *, dropout: float, bottleneck: bool
+    net: Builder, x: Tensor, layers: Sequence[int], growth: int, *, dropout: float, bottleneck: bool, calls: Calls
 ) -> Tensor:
     """Dense blocks with a transition between each two; it halves the channels if there are bottlenecks ("BC")."""
     for block, count in enumerate(layers, 1):
@@ -129,32 +143,32 @@ def _dense_blocks(
             maps = [x]
             for layer in range(1, count + 1):
                 with net.scope(f"denselayer{layer}", "DenseLayer"):
-                    maps.append(_layer(net, maps, growth, dropout, bottleneck))
+                    maps.append(_layer(net, maps, growth, dropout, bottleneck, calls))
             x = net(Concat(), *maps, name="cat", call="function")
         if block < len(layers):
             with net.scope(f"transition{block}", "Transition"):
-                x = net(BatchNorm2d(), x, name="norm")
+                x = net(BatchNorm2d(), x, name="norm", call=calls.norm)
                 x = net(ReLU(), x, name="relu")
                 x = net(Conv2d(x.channels // 2 if bottleneck else x.channels, 1, bias=False), x, name="conv")
                 x = net(AvgPool2d(2), x, name="pool")
     return x
 
 
-def _layer(net: Builder, maps: Sequence[Tensor], growth: int, dropout: float, bottleneck: bool) -> Tensor:
+def _layer(net: Builder, maps: Sequence[Tensor], growth: int, dropout: float, bottleneck: bool, calls: Calls) -> Tensor:
     """BN, ReLU, 1x1 to 4k channels, then BN, ReLU, 3x3 to k channels; without bottleneck only the latter three."""
     x = net(Concat(), *maps, name="cat", call="function")
     convolutions = [Conv2d(BOTTLENECK * growth, 1, bias=False)] if bottleneck else []
     convolutions.append(Conv2d(growth, 3, padding=1, bias=False))
     for index, conv in enumerate(convolutions, 1):
-        x = net(BatchNorm2d(), x, name=f"norm{index}")
+        x = net(BatchNorm2d(), x, name=f"norm{index}", call=calls.norm)
         x = net(ReLU(), x, name=f"relu{index}")
         x = net(conv, x, name=f"conv{index}")
     return net(Dropout(dropout), x, name="dropout", call="function") if dropout else x
 
 
-def _head(net: Builder, x: Tensor, num_classes: int) -> Tensor:
-    """ReLU, global average pooling, one dense layer; torchvision calls all but the last as functions."""
-    x = net(ReLU(), x, name="relu", call="function")
-    x = net(GlobalAvgPool(), x, name="avgpool", call="function")
+def _head(net: Builder, x: Tensor, num_classes: int, calls: Calls) -> Tensor:
+    """ReLU, global average pooling, one dense layer."""
+    x = net(ReLU(), x, name="relu", call=calls.head)
+    x = net(GlobalAvgPool(), x, name="avgpool", call=calls.head)
     x = net(Flatten(), x, name="flatten", call="function")
     return net(Linear(num_classes), x, name="classifier")

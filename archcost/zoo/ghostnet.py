@@ -89,7 +89,7 @@ def ghostnet(
                 x = _bottleneck(net, x, row, width)
     with net.scope(f"blocks.{ROWS[-1].stage + 1}.0"):
         x = net(Conv2d(_scaled(ROWS[-1].expansion, width), 1, bias=False), x, name="conv")
-        x = net(BatchNorm2d(), x, name="bn1")
+        x = net(BatchNorm2d(), x, name="bn1", call="function")
         x = net(ReLU(), x, name="act1")
     x = net(GlobalAvgPool(), x, name="global_pool.pool")
     x = net(Conv2d(FEATURES, 1), x, name="conv_head")
@@ -97,7 +97,7 @@ def ghostnet(
     x = net(Flatten(), x, name="flatten")
     if rate("dropout", dropout):
         x = net(Dropout(dropout), x, name="dropout", call="function")
-    return net.build(net(Linear(num_classes), x, name="classifier"))
+    return net.build(net(Linear(num_classes), x, name="classifier", call="subclass"))
 
 
 def _scaled(channels: int, width: float) -> int:
@@ -121,7 +121,7 @@ def _bottleneck(net: Builder, x: Tensor, row: Row, width: float) -> Tensor:
         filters = Conv2d(x.channels, row.kernel, row.stride, padding, groups=x.channels, bias=False)
         with net.scope("shortcut"):
             shortcut = chain(net, x, filters, BatchNorm2d(), Conv2d(channels, 1, bias=False), BatchNorm2d())
-    return net(Add(), branch, shortcut, name="add", call="function")
+    return net(Add(), branch, shortcut, name="add", call="operator")
 
 
 def _module(net: Builder, x: Tensor, channels: int, name: str, *activation: Op) -> Tensor:

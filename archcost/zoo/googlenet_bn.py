@@ -14,7 +14,7 @@ from archcost.graph import Graph
 from archcost.ops import AdaptiveAvgPool2d, Concat, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from archcost.zoo.entry import IMAGE_224
 from archcost.zoo.googlenet import AUXILIARY, MODULES, POOLS, Row
-from archcost.zoo.inception_blocks import Unit, unit
+from archcost.zoo.inception_blocks import AUXILIARY_CALLS, TORCHVISION_CALLS, Unit, unit
 
 POOL_KERNELS = {"4a": 3, "5a": 2}
 """Module -> kernel of the pooling before it (the paper's are all 3x3)."""
@@ -39,10 +39,10 @@ def googlenet_bn(
     """
     net = Builder()
     x = net.input(input_size)
-    x = unit(net, x, "conv1", Unit(64, 7, stride=2, padding=3), functional=True)
+    x = unit(net, x, "conv1", Unit(64, 7, stride=2, padding=3), TORCHVISION_CALLS)
     x = net(MaxPool2d(3, stride=2, ceil_mode=True), x, name="maxpool1")
-    x = unit(net, x, "conv2", Unit(64, 1), functional=True)
-    x = unit(net, x, "conv3", Unit(192, 3), functional=True)
+    x = unit(net, x, "conv2", Unit(64, 1), TORCHVISION_CALLS)
+    x = unit(net, x, "conv3", Unit(192, 3), TORCHVISION_CALLS)
     x = net(MaxPool2d(3, stride=2, ceil_mode=True), x, name="maxpool2")
     extra: list[Tensor] = []
     for name, row in MODULES.items():
@@ -61,24 +61,24 @@ def googlenet_bn(
 
 def _module(net: Builder, x: Tensor, row: Row) -> Tensor:
     """The paper's four branches; the third convolves 3x3 where the paper has 5x5."""
-    branches = [unit(net, x, "branch1", Unit(row.conv1x1, 1), functional=True)]
+    branches = [unit(net, x, "branch1", Unit(row.conv1x1, 1), TORCHVISION_CALLS)]
     for name, reduced, channels in (
         ("branch2", row.reduce3x3, row.conv3x3),
         ("branch3", row.reduce5x5, row.conv5x5),
     ):
-        y = unit(net, x, f"{name}.0", Unit(reduced, 1), functional=True)
-        branches.append(unit(net, y, f"{name}.1", Unit(channels, 3), functional=True))
+        y = unit(net, x, f"{name}.0", Unit(reduced, 1), TORCHVISION_CALLS)
+        branches.append(unit(net, y, f"{name}.1", Unit(channels, 3), TORCHVISION_CALLS))
     y = net(MaxPool2d(3, stride=1, padding=1, ceil_mode=True), x, name="branch4.0")
-    branches.append(unit(net, y, "branch4.1", Unit(row.pool_projection, 1), functional=True))
+    branches.append(unit(net, y, "branch4.1", Unit(row.pool_projection, 1), TORCHVISION_CALLS))
     return net(Concat(), *branches, name="concat", call="function")
 
 
 def _auxiliary(net: Builder, x: Tensor, num_classes: int, dropout: float) -> Tensor:
-    """The paper's auxiliary classifier, its average pooling adaptive."""
-    x = net(AdaptiveAvgPool2d(4), x, name="avgpool", call="function")
-    x = unit(net, x, "conv", Unit(128, 1), functional=True)
-    x = net(Flatten(), x, name="flatten", call="function")
-    x = net(Linear(1024), x, name="fc1")
-    x = net(ReLU(), x, name="relu", call="function")
-    x = net(Dropout(dropout), x, name="dropout")
-    return net(Linear(num_classes), x, name="fc2")
+    """The paper's auxiliary classifier, its average pooling adaptive; torchvision drops it in inference."""
+    x = net(AdaptiveAvgPool2d(4), x, name="avgpool", call="training")
+    x = unit(net, x, "conv", Unit(128, 1), AUXILIARY_CALLS)
+    x = net(Flatten(), x, name="flatten", call="training")
+    x = net(Linear(1024), x, name="fc1", call="training")
+    x = net(ReLU(), x, name="relu", call="training")
+    x = net(Dropout(dropout), x, name="dropout", call="training")
+    return net(Linear(num_classes), x, name="fc2", call="training")

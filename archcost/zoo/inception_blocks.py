@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from archcost.build import Builder, Tensor
 from archcost.geometry import IntOrPair, PaddingLike, pair
+from archcost.graph import Call
 from archcost.ops import BatchNorm2d, Concat, Conv2d, ReLU
 from archcost.ops.base import Op
 
@@ -38,7 +39,21 @@ class Unit(NamedTuple):
         return Conv2d(self.channels, self.kernel, stride=self.stride, padding=padding, bias=False)
 
 
-def unit(net: Builder, x: Tensor, name: str, row: Unit, *, functional: bool = False) -> Tensor:
+Calls: TypeAlias = tuple[Call, Call, Call]
+"""How a model calls the convolution, the normalisation and the ReLU of a unit."""
+
+MODULE_CALLS: Calls = ("module", "module", "module")
+
+TIMM_CALLS: Calls = ("module", "function", "module")
+"""timm's normalisation is part of a module that holds its ReLU."""
+
+TORCHVISION_CALLS: Calls = ("module", "module", "function")
+
+AUXILIARY_CALLS: Calls = ("training", "training", "training")
+"""torchvision's auxiliary classifiers rest in inference."""
+
+
+def unit(net: Builder, x: Tensor, name: str, row: Unit, calls: Calls = MODULE_CALLS) -> Tensor:
     """Add one unit under ``name``.
 
     Args:
@@ -46,18 +61,23 @@ def unit(net: Builder, x: Tensor, name: str, row: Unit, *, functional: bool = Fa
         x: its input.
         name: its scope; the operators in it are conv, bn and relu.
         row: what it is.
-        functional: the mirrored model calls ReLU as a function.
+        calls: see ``Node.call``.
     """
     with net.scope(name, "conv, BatchNorm, ReLU"):
-        x = net(row.convolution, x, name="conv")
-        x = net(BatchNorm2d(eps=EPSILON), x, name="bn")
-        return net(ReLU(), x, name="relu", call="function" if functional else "module")
+        x = net(row.convolution, x, name="conv", call=calls[0])
+        x = net(BatchNorm2d(eps=EPSILON), x, name="bn", call=calls[1])
+        return net(ReLU(), x, name="relu", call=calls[2])
 
 
-def branch(net: Builder, x: Tensor, name: str, *rows: Unit, functional: bool = False) -> Tensor:
+def timm_unit(net: Builder, x: Tensor, name: str, row: Unit) -> Tensor:
+    """Add one unit as timm calls it."""
+    return unit(net, x, name, row, TIMM_CALLS)
+
+
+def branch(net: Builder, x: Tensor, name: str, *rows: Unit, calls: Calls = MODULE_CALLS) -> Tensor:
     """Add a branch as torchvision's Inception v3 names it: ``name`` if it has one unit, else name_1, name_2, ..."""
     for number, row in enumerate(rows, start=1):
-        x = unit(net, x, name if len(rows) == 1 else f"{name}_{number}", row, functional=functional)
+        x = unit(net, x, name if len(rows) == 1 else f"{name}_{number}", row, calls)
     return x
 
 
@@ -68,6 +88,6 @@ def mixed(net: Builder, x: Tensor, *branches: Sequence[Unit | Op]) -> Tensor:
         y = x
         for place, layer in enumerate(layers):
             name = f"branch{index}" if len(layers) == 1 else f"branch{index}.{place}"
-            y = unit(net, y, name, layer) if isinstance(layer, Unit) else net(layer, y, name=name)
+            y = timm_unit(net, y, name, layer) if isinstance(layer, Unit) else net(layer, y, name=name)
         outputs.append(y)
     return net(Concat(), *outputs, name="concat", call="function")

@@ -20,7 +20,8 @@ from archcost.graph import Graph
 from archcost.ops import Add, AvgPool2d, ConstantScale, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from archcost.ops.base import Op
 from archcost.zoo.entry import IMAGE_299
-from archcost.zoo.inception_blocks import Unit, mixed, unit
+from archcost.zoo.inception_blocks import Unit, mixed
+from archcost.zoo.inception_blocks import timm_unit as unit
 
 # The average leaves the padding out, as TensorFlow's does.
 AVERAGE = AvgPool2d(3, stride=1, padding=1, count_include_pad=False)

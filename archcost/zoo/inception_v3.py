@@ -15,7 +15,7 @@ from archcost.geometry import Shape
 from archcost.graph import Graph
 from archcost.ops import AvgPool2d, Concat, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d
 from archcost.zoo.entry import IMAGE_299
-from archcost.zoo.inception_blocks import Unit
+from archcost.zoo.inception_blocks import AUXILIARY_CALLS, TORCHVISION_CALLS, Unit, unit
 from archcost.zoo.inception_blocks import branch as any_branch
 
 ROW, COLUMN = (1, 7), (7, 1)
@@ -73,7 +73,7 @@ def inception_v3(
 
 def _branch(net: Builder, x: Tensor, name: str, *rows: Unit) -> Tensor:
     """Units one after the other; torchvision calls ReLU as a function."""
-    return any_branch(net, x, name, *rows, functional=True)
+    return any_branch(net, x, name, *rows, calls=TORCHVISION_CALLS)
 
 
 def _stem(net: Builder, x: Tensor) -> Tensor:
@@ -163,10 +163,10 @@ def _fan(net: Builder, x: Tensor, name: str) -> Tensor:
 
 
 def _auxiliary(net: Builder, x: Tensor, num_classes: int) -> Tensor:
-    """Figure 8: the auxiliary classifier on the last 17x17 map."""
-    x = net(AvgPool2d(5, stride=3), x, name="pool", call="function")
-    x = _branch(net, x, "conv0", Unit(128, 1))
-    x = _branch(net, x, "conv1", Unit(768, 5, padding=0))
-    x = net(GlobalAvgPool(), x, name="avgpool", call="function")
-    x = net(Flatten(), x, name="flatten", call="function")
-    return net(Linear(num_classes), x, name="fc")
+    """Figure 8: the auxiliary classifier on the last 17x17 map; torchvision drops it in inference."""
+    x = net(AvgPool2d(5, stride=3), x, name="pool", call="training")
+    x = unit(net, x, "conv0", Unit(128, 1), AUXILIARY_CALLS)
+    x = unit(net, x, "conv1", Unit(768, 5, padding=0), AUXILIARY_CALLS)
+    x = net(GlobalAvgPool(), x, name="avgpool", call="training")
+    x = net(Flatten(), x, name="flatten", call="training")
+    return net(Linear(num_classes), x, name="fc", call="training")

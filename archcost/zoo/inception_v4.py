@@ -14,7 +14,8 @@ from archcost.graph import Graph
 from archcost.ops import AvgPool2d, Concat, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool2d
 from archcost.ops.base import Op
 from archcost.zoo.entry import IMAGE_299
-from archcost.zoo.inception_blocks import Unit, mixed, unit
+from archcost.zoo.inception_blocks import Unit, mixed
+from archcost.zoo.inception_blocks import timm_unit as unit
 
 ROW, COLUMN = (1, 7), (7, 1)
 """The two halves of a 7x7 convolution."""

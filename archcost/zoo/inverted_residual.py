@@ -35,6 +35,8 @@ class Naming(NamedTuple):
         head: the last convolution, from the numbers of stages and blocks.
         squeeze: the parts of squeeze-and-excitation.
         drop_path: stochastic depth.
+        norm_call: how normalisation is called (see ``Node.call``); timm's is a function call in a module that holds the
+            activation too.
     """
 
     stem: Parts
@@ -43,6 +45,7 @@ class Naming(NamedTuple):
     head: Callable[[int, int], Parts]
     squeeze: SENames
     drop_path: str
+    norm_call: Call = "module"
 
 
 class Style(NamedTuple):
@@ -121,7 +124,7 @@ def trunk(
         drop_path: rate of stochastic depth behind the last block; it rises linearly from 0.
     """
     naming = style.naming
-    x = _conv(net, x, Conv2d(stem, 3, 2, _padding(3, style), bias=False), naming.stem, style.norm, style.activation)
+    x = _conv(net, x, Conv2d(stem, 3, 2, _padding(3, 2, style), bias=False), naming.stem, style, style.activation)
     number, total = 0, sum(len(stage) for stage in stages)
     for position, stage in enumerate(stages):
         for index, block in enumerate(stage):
@@ -129,14 +132,14 @@ def trunk(
                 x = inverted_residual(net, x, block, style, drop_path * number / total)
             number += 1
     last = naming.head(len(stages), total)
-    return _conv(net, x, Conv2d(head, 1, bias=False), last, style.norm, style.activation)
+    return _conv(net, x, Conv2d(head, 1, bias=False), last, style, style.activation)
 
 
 def inverted_residual(net: Builder, x: Tensor, block: Block, style: Style, drop_path: float = 0.0) -> Tensor:
     """Add one block to the current scope; the shortcut joins where shapes agree."""
     shortcut, steps = x, block.steps(x.channels)
     names = style.naming.inside(steps)
-    padding = _padding(block.kernel, style)
+    padding = _padding(block.kernel, block.stride, style)
     for step in steps:
         if step == "squeeze":
             x = squeeze_excitation(
@@ -154,11 +157,11 @@ def inverted_residual(net: Builder, x: Tensor, block: Block, style: Style, drop_
             op = Conv2d(channels, block.kernel, block.stride, padding, bias=False)
         else:
             op = Conv2d(block.channels, 1, bias=False)
-        x = _conv(net, x, op, names[step], style.norm, None if step == "project" else block.activation)
+        x = _conv(net, x, op, names[step], style, None if step == "project" else block.activation)
     if block.stride == 1 and shortcut.shape == x.shape:
         if drop_path:
             x = net(DropPath(drop_path), x, name=style.naming.drop_path)
-        x = net(Add(), x, shortcut, name="add", call="function")
+        x = net(Add(), x, shortcut, name="add", call="operator")
     return x
 
 
@@ -183,13 +186,14 @@ def classifier(
         return net(Linear(num_classes), x, name="1")
 
 
-def _padding(kernel: int, style: Style) -> PaddingLike:
-    return "same" if style.same else kernel // 2
+def _padding(kernel: int, stride: int, style: Style) -> PaddingLike:
+    """At stride 1 both ways to pad are the same."""
+    return "same" if style.same and stride > 1 else kernel // 2
 
 
-def _conv(net: Builder, x: Tensor, op: Op, names: Parts, norm: BatchNorm2d, activation: Op | None) -> Tensor:
+def _conv(net: Builder, x: Tensor, op: Op, names: Parts, style: Style, activation: Op | None) -> Tensor:
     x = net(op, x, name=names[0])
-    x = net(norm, x, name=names[1])
+    x = net(style.norm, x, name=names[1], call=style.naming.norm_call)
     return x if activation is None else net(activation, x, name=names[2])
 
 
@@ -255,6 +259,7 @@ TIMM_NAMES = Naming(
     head=lambda _stages, _blocks: ("conv_head", "bn2", "act2"),
     squeeze=TIMM_MOBILE,
     drop_path="drop_path",
+    norm_call="function",
 )
 """timm's EfficientNet family, which holds MobileNetV1 to V3 and MnasNet too."""
 

@@ -81,7 +81,7 @@ def mnasnet(
         x = net(Conv2d(HEAD, 1, bias=False), x, name="14")
         x = net(NORM, x, name="15")
         x = net(ReLU(), x, name="16")
-    x = net(GlobalAvgPool(keep_axes=False), x, name="avgpool", call="function")
+    x = net(GlobalAvgPool(keep_axes=False), x, name="avgpool", call="method")
     with net.scope("classifier"):
         return net.build(chain(net, x, Dropout(rate("dropout", dropout)), Linear(num_classes)))
 
@@ -96,7 +96,7 @@ def _block(net: Builder, x: Tensor, stage: Stage, channels: int, stride: int) ->
             Conv2d(hidden, stage.kernel, stride, stage.kernel // 2, groups=hidden, bias=False), NORM, ReLU(),
             Conv2d(channels, 1, bias=False), NORM,
         )  # fmt: skip
-    return net(Add(), branch, x, name="add", call="function") if branch.shape == x.shape and stride == 1 else branch
+    return net(Add(), branch, x, name="add", call="operator") if branch.shape == x.shape and stride == 1 else branch
 
 
 def mnasnet_a1(

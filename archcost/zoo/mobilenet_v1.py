@@ -117,5 +117,6 @@ def _separable(net: Builder, x: Tensor, channels: int, stride: int, activation: 
 
 def _conv(net: Builder, x: Tensor, op: Conv2d, name: str, number: str, activation: Op) -> Tensor:
     x = net(op, x, name=name)
-    x = net(BatchNorm2d(), x, name=f"bn{number}")
+    # In timm it is a function call in a module that holds the activation too.
+    x = net(BatchNorm2d(), x, name=f"bn{number}", call="function")
     return net(activation, x, name=f"act{number}")

@@ -157,4 +157,4 @@ def _timm_classifier(
     x = net(Flatten(), x, name="flatten")
     if dropout:
         x = net(Dropout(dropout), x, name="dropout", call="function")
-    return net(Linear(num_classes), x, name="classifier")
+    return net(Linear(num_classes), x, name="classifier", call="subclass")

@@ -67,7 +67,7 @@ def nasnet(
     x = net.input(input_size)
     with net.scope("conv0"):
         x = net(Conv2d(count("stem", stem), 3, stride=2, bias=False), x, name="conv")
-        first = net(NORM, x, name="bn")
+        first = net(NORM, x, name="bn", call="function")
     with net.scope("cell_stem_0", "ReductionCell"):
         current = fit(net, first, channels // 4, "conv_1x1")
         second = _reduce(net, first, current, channels // 4)

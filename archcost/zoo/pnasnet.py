@@ -52,7 +52,7 @@ def pnasnet(
     x = net.input(input_size)
     with net.scope("conv_0"):
         x = net(Conv2d(count("stem", stem), 3, stride=2, bias=False), x, name="conv")
-        previous = net(NORM, x, name="bn")
+        previous = net(NORM, x, name="bn", call="function")
     with net.scope("cell_stem_0", "ReductionCell"):
         x = _combined(net, previous, fit(net, previous, filters // 4, "conv_1x1"), filters // 4, stride=2)
     # A cell behind a reduction halves its older input, which is still of the size before.

@@ -98,6 +98,7 @@ class Layout(NamedTuple):
     head: tuple[tuple[str, Op, Call], ...]
     classifier: str
     fit: Callable[[int, int], int]
+    norm_call: Call
 
 
 def nearest(width: int, group: int) -> int:
@@ -115,13 +116,13 @@ LAYOUTS: dict[str, Layout] = {
     "torchvision": Layout(
         "trunk_output.block{stage}", "block{stage}-{index}", ("0", "1", "2"), ("f.a", "f.b", "f.c"), "f.se",
         TORCHVISION, "proj", "activation",
-        (("avgpool", GlobalAvgPool(), "module"), ("flatten", Flatten(), "function")), "fc", nearest_not_below,
+        (("avgpool", GlobalAvgPool(), "module"), ("flatten", Flatten(), "function")), "fc", nearest_not_below, "module",
     ),
     "timm": Layout(
         "s{stage}", "b{number}", ("conv", "bn", "act"), ("conv1", "conv2", "conv3"), "se",
         TIMM, "downsample", "act3",
         (("head.global_pool.pool", GlobalAvgPool(), "module"), ("head.global_pool.flatten", Flatten(), "module")),
-        "head.fc", nearest,
+        "head.fc", nearest, "function",
     ),
 }  # fmt: skip
 
@@ -212,5 +213,5 @@ def _normalised(net: Builder, x: Tensor, conv: Conv2d, scope: str, style: Layout
     """A convolution and its normalisation, with or without a ReLU."""
     with net.scope(scope):
         x = net(conv, x, name=style.layers[0])
-        x = net(BatchNorm2d(), x, name=style.layers[1])
+        x = net(BatchNorm2d(), x, name=style.layers[1], call=style.norm_call)
         return net(ReLU(), x, name=style.layers[2]) if relu else x

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from archcost.build import Builder, Tensor
+from archcost.geometry import PaddingLike
 from archcost.ops import Add, AvgPool2d, BatchNorm2d, Concat, Conv2d, MaxPool2d, Pad, ReLU
 
 Operation = Literal["separable 3x3", "separable 5x5", "separable 7x7", "average 3x3", "max 3x3", "identity"]
@@ -51,7 +52,7 @@ def combine(
             else:
                 x = previous if source == "previous" else current
                 branches.append(_branch(net, x, operation, channels, stride, name))
-        results.append(net(Add(), *branches, name=f"comb_iter_{number}", call="function"))
+        results.append(net(Add(), *branches, name=f"comb_iter_{number}", call="operator"))
     return results
 
 
@@ -59,7 +60,7 @@ def fit(net: Builder, x: Tensor, channels: int, name: str, stride: int = 1) -> T
     """Add ReLU, a 1x1 convolution to ``channels`` and normalisation."""
     with net.scope(name):
         x = net(ReLU(), x, name="act")
-        x = net(Conv2d(channels, 1, stride, bias=False), x, name="conv")
+        x = net(Conv2d(channels, 1, stride, "same" if stride > 1 else 0, bias=False), x, name="conv")
         return net(NORM, x, name="bn")
 
 
@@ -101,7 +102,8 @@ def _separable(net: Builder, x: Tensor, channels: int, kernel: int, stride: int,
         for number, step in ((1, stride), (2, 1)):
             x = net(ReLU(), x, name=f"act_{number}")
             with net.scope(f"separable_{number}"):
-                filters = Conv2d(x.channels, kernel, step, "same", groups=x.channels, bias=False)
+                padding: PaddingLike = "same" if step > 1 else kernel // 2
+                filters = Conv2d(x.channels, kernel, step, padding, groups=x.channels, bias=False)
                 x = net(filters, x, name="depthwise_conv2d")
                 x = net(Conv2d(channels, 1, bias=False), x, name="pointwise_conv2d")
             x = net(NORM, x, name=f"bn_sep_{number}")

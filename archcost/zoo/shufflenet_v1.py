@@ -96,5 +96,5 @@ def _unit(net: Builder, x: Tensor, channels: int, groups: int, *, halves: bool, 
         pooled = net(AvgPool2d(3, stride=2, padding=1), x, name="avgpool")
         joined = net(Concat(), pooled, branch, name="concat", call="function")
     else:
-        joined = net(Add(), branch, x, name="add", call="function")
+        joined = net(Add(), branch, x, name="add", call="operator")
     return net(ReLU(), joined, name="relu")

@@ -56,7 +56,7 @@ def shufflenet_v2(*, input_size: Shape = IMAGE_224, num_classes: int = 1000, wid
                 x = _unit(net, x, base * 2**stage, halves=unit == 0)
     with net.scope("conv5"):
         x = chain(net, x, Conv2d(head, 1, bias=False), BatchNorm2d(), ReLU())
-    x = net(GlobalAvgPool(keep_axes=False), x, name="avgpool", call="function")
+    x = net(GlobalAvgPool(keep_axes=False), x, name="avgpool", call="method")
     return net.build(net(Linear(num_classes), x, name="fc"))
 
 

@@ -37,7 +37,7 @@ class SENames(NamedTuple):
 TORCHVISION = SENames()
 """torchvision's block, in RegNet, EfficientNet and MobileNetV3."""
 
-TIMM = SENames("pool", "fc1", "act", "fc2", "gate", pool_call="function")
+TIMM = SENames("pool", "fc1", "act", "fc2", "gate", pool_call="method")
 """timm's block of residual networks and RegNet; the mean is a tensor method."""
 
 TIMM_MOBILE = TIMM._replace(reduce="conv_reduce", activation="act1", expand="conv_expand")

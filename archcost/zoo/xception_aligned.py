@@ -62,7 +62,7 @@ def xception_aligned(
         for index, row in enumerate((Unit(32, 3, 2, padding=1), Unit(64, 3))):
             with net.scope(str(index), "conv, BatchNorm, ReLU"):
                 x = net(row.convolution, x, name="conv")
-                x = net(BatchNorm2d(eps=EPSILON), x, name="bn")
+                x = net(BatchNorm2d(eps=EPSILON), x, name="bn", call="function")
                 x = net(ReLU(), x, name="act")
     middle = (Module((728, 728, 728)),) * MIDDLE[depth]
     for index, module in enumerate((*ENTRY[depth], *middle, *EXIT)):
@@ -96,5 +96,5 @@ def _module(net: Builder, x: Tensor, row: Module) -> Tensor:
     if branch.shape != x.shape:
         with net.scope("shortcut", "projection"):
             shortcut = net(Conv2d(branch.channels, 1, stride=row.stride, bias=False), x, name="conv")
-            shortcut = net(BatchNorm2d(eps=EPSILON), shortcut, name="bn")
+            shortcut = net(BatchNorm2d(eps=EPSILON), shortcut, name="bn", call="function")
     return net(Add(), branch, shortcut, name="add", call="operator")
