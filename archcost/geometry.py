@@ -40,6 +40,35 @@ def shape_text(shape: Sequence[int]) -> str:
     return "x".join(str(size) for size in shape) or "scalar"
 
 
+def shown(value: object) -> str:
+    """Return ``value`` as an error shows it: at most 80 characters, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list nested too deeply
+        return "..."
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def number(name: str, value: object) -> float:
+    """Return ``value`` if it is a finite number. Raises OperatorError otherwise (booleans included)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 <= value <= 1e300:
+        raise OperatorError(f"`{name}` (={shown(value)}) must be a finite number")
+    return value
+
+
+def wholes(name: str, value: object, minimum: int = 1) -> tuple[int, ...]:
+    """Return a list of integers of at least ``minimum`` as a tuple. Raises OperatorError for anything else."""
+    if not isinstance(value, (tuple, list)):
+        raise OperatorError(f"`{name}` (={shown(value)}) must be a list of integers")
+    return tuple([whole(name, item, minimum) for item in value])
+
+
+def outer_axis(axis: object) -> None:
+    """Raise OperatorError unless ``axis`` is the first or the last."""
+    if isinstance(axis, bool) or not isinstance(axis, int) or axis not in (0, -1):
+        raise OperatorError(f"`axis` (={shown(axis)}) must be 0 (channels of an image) or -1 (the last axis)")
+
+
 def whole(name: str, value: object, minimum: int = 1) -> int:
     """Return ``value`` if it is an integer of at least ``minimum``.
 
@@ -47,9 +76,9 @@ def whole(name: str, value: object, minimum: int = 1) -> int:
         OperatorError: for another type (booleans included) or a value outside ``minimum``..2**40.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise OperatorError(f"`{name}` (={value!r}) must be an integer")
+        raise OperatorError(f"`{name}` (={shown(value)}) must be an integer")
     if not minimum <= value <= LARGEST_SIZE:
-        raise OperatorError(f"`{name}` (={value}) must be at least {minimum} and at most 2**40")
+        raise OperatorError(f"`{name}` (={shown(value)}) must be at least {minimum} and at most 2**40")
     return value
 
 
@@ -61,7 +90,7 @@ def pair(name: str, value: object, minimum: int = 1) -> Pair:
     """
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
-            raise OperatorError(f"`{name}` (={value!r}) must be an integer or a pair (rows, columns)")
+            raise OperatorError(f"`{name}` (={shown(value)}) must be an integer or a pair (rows, columns)")
         return whole(name, value[0], minimum), whole(name, value[1], minimum)
     number = whole(name, value, minimum)
     return number, number
@@ -79,7 +108,7 @@ def sides(padding: object) -> Sides | PaddingName:
         return (0, 0), (0, 0)
     if isinstance(padding, str):
         raise OperatorError(f"`padding` (={padding!r}) must be 'same', 'valid', an integer or integers")
-    if isinstance(padding, (tuple, list)) and len(padding) == 2 and isinstance(padding[0], (tuple, list)):
+    if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(isinstance(p, (tuple, list)) for p in padding):
         return pair("padding", padding[0], 0), pair("padding", padding[1], 0)
     rows, columns = pair("padding", padding, 0)
     return (rows, rows), (columns, columns)

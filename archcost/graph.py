@@ -12,11 +12,14 @@ from types import MappingProxyType
 from typing import Literal
 
 from archcost.errors import ArchcostError, GraphError, did_you_mean
-from archcost.geometry import Shape, shape_text
+from archcost.geometry import LARGEST_SIZE, Shape, shape_text
 from archcost.ops.base import Input, Op, Tensors
 
 Call = Literal["module", "subclass", "function", "method", "operator", "training"]
 """How a framework's model writes an operator: see ``Node.call``."""
+
+MOST_AXES = 8
+"""Axes of a tensor; no network has more, and sizes stay within what can be printed."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ def infer(node: Node, shapes: Mapping[str, Shape]) -> Shape:
         raise GraphError(f"{node.name}: the name is used twice")
     if not all(node.name.split(".")):
         raise GraphError(f"node name {node.name!r} must be words joined by dots")
+    if any(letter < " " or letter == "\x7f" for letter in node.name):
+        raise GraphError(f"node name {node.name!r} must hold no control characters")
     try:
         inputs = tuple([shapes[name] for name in node.inputs])
     except KeyError as missing:
@@ -64,10 +69,13 @@ def infer(node: Node, shapes: Mapping[str, Shape]) -> Shape:
         wanted = "at least one input" if arity is None else f"{arity} input{'' if arity == 1 else 's'}"
         raise GraphError(f"{node.name}: {type(node.op).__name__} takes {wanted}, not {len(inputs)}")
     try:
-        return node.op.out_shape(*inputs)
+        shape = node.op.out_shape(*inputs)
     except ArchcostError as error:
         given = f" (input {', '.join(shape_text(shape) for shape in inputs)})" if inputs else ""
         raise GraphError(f"{node.name}: {error}{given}") from None
+    if len(shape) > MOST_AXES or max(shape) > LARGEST_SIZE:
+        raise GraphError(f"{node.name}: the output has more than {MOST_AXES} axes, or one of more than 2**40 elements")
+    return shape
 
 
 @dataclass(frozen=True)

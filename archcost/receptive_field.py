@@ -27,6 +27,7 @@ from archcost.ops import (
     Reshape,
     Slice,
     Softmax,
+    Split,
     Transpose,
 )
 from archcost.ops.pool import Window
@@ -94,11 +95,13 @@ def receptive_fields(graph: Graph) -> dict[str, ReceptiveField]:
             states[node.name] = (Field(0, 0), Field(0, 0)) if node is image else None
             axes[node.name] = (1, 2)
         else:
-            seen = [state for name in node.inputs if (state := states[name]) is not None]
+            seen = [(graph.shapes[name], state) for name in node.inputs if (state := states[name]) is not None]
             where = next((axes[name] for name in node.inputs if axes[name] is not None), None)
             axes[node.name] = _spatial_axes(node, graph.shapes[node.name], where)
             states[node.name] = (
-                _step(node, graph.input_shapes(node), seen, where, (whole[0], whole[1])) if seen else None
+                _step(node, graph.input_shapes(node), graph.shapes[node.name], seen, where, (whole[0], whole[1]))
+                if seen
+                else None
             )
         state = states[node.name]
         if state is not None:
@@ -124,60 +127,78 @@ def _spatial_axes(node: Node, shape: Shape, before: Pair | None) -> Pair | None:
 def _step(
     node: Node,
     shapes: tuple[Shape, ...],
-    seen: list[tuple[Field, Field]],
+    output: Shape,
+    seen: list[tuple[Shape, tuple[Field, Field]]],
     axes: Pair | None,
     whole: tuple[Field, Field],
 ) -> tuple[Field, Field]:
-    joined = (_union([rows for rows, _ in seen], whole[0]), _union([columns for _, columns in seen], whole[1]))
-    op = node.op
-    if axes is None or isinstance(op, (Flatten, Reshape, GlobalAvgPool, RadialBasis)) or _mixes(op, shapes[0], axes):
+    if axes is None or isinstance(node.op, (Flatten, Reshape, GlobalAvgPool, RadialBasis)):
         return whole
-    return (
-        _axis(op, shapes[0], joined[0], 0, axes, whole[0]),
-        _axis(op, shapes[0], joined[1], 1, axes, whole[1]),
+    rows, columns = (
+        _axis(
+            node.op,
+            shapes[0],
+            _union([(shape, fields[axis]) for shape, fields in seen], output, axes[axis], whole[axis]),
+            axes[axis],
+            whole[axis],
+        )
+        for axis in (0, 1)
     )
+    return rows, columns
 
 
-def _mixes(op: object, shape: Shape, axes: Pair) -> bool:
-    """Return whether ``op`` combines all positions of a spatial axis."""
-    if isinstance(op, Linear):
-        return len(shape) - 1 in axes
-    return isinstance(op, (LayerNorm, Softmax)) and op.axis % len(shape) in axes
-
-
-def _union(fields: list[Field], whole: Field) -> Field:
+def _union(seen: list[tuple[Shape, Field]], output: Shape, place: int, whole: Field) -> Field:
+    """Return what is seen through all inputs of a node; everything, if it is no single interval for each output."""
+    fields = [field for _, field in seen]
+    if len(seen) > 1 and output[place] > 1:
+        same = len({field.stride for field in fields}) == 1
+        if not same or any(shape[place] != output[place] for shape, _ in seen):
+            return whole
     if any(field.everything for field in fields):
         return whole
     first, last = min(field.first for field in fields), max(field.last for field in fields)
     return Field(first, last, max(field.stride for field in fields))
 
 
-def _axis(op: object, shape: Shape, seen: Field, axis: int, axes: Pair, whole: Field) -> Field:
-    """Return what one axis sees after ``op``: a window of taps at ``start``, ``start + dilation``, ... per output."""
-    if seen.everything:
+def _axis(op: object, shape: Shape, seen: Field, place: int, whole: Field) -> Field:
+    """Return what one axis sees after ``op``: a window of taps at ``start``, ``start + dilation``, ... per output.
+
+    Args:
+        op: the operator.
+        shape: its (first) input.
+        seen: what the inputs see.
+        place: which axis of ``shape`` it is.
+        whole: the axis of the image.
+    """
+    mixes = (isinstance(op, Linear) and place == len(shape) - 1) or (
+        isinstance(op, (LayerNorm, Softmax)) and op.axis % len(shape) == place
+    )
+    if seen.everything or mixes:
         return whole
-    size = shape[axes[axis]]
+    if isinstance(op, Pad):
+        return _window(seen, -op.pads[place][0], 0, Fraction(1))
+    if isinstance(op, Slice) and op.axis % len(shape) == place:
+        return _window(seen, op.start, 0, Fraction(op.step))
+    if isinstance(op, Split) and op.axis % len(shape) == place:
+        return _window(seen, sum(op.sections[: op.index]), 0, Fraction(1))
+    axis = place - 1
+    if axis < 0:  # the image's axis lies where the channels are: a convolution adds them all up
+        return whole if isinstance(op, (Conv2d, ConvTranspose2d, PartialConv2d)) else seen
     if isinstance(op, (Conv2d, Window)):
         kernel, stride = pair("", op.kernel_size), pair("", op.stride)
         dilation = pair("", op.dilation) if isinstance(op, Conv2d) else (1, 1)
-        padding = resolve(sides(op.padding), (shape[1], shape[2]), kernel, stride, dilation)
+        padding = resolve(sides(op.padding), shape[1:], kernel, stride, dilation)
         return _window(seen, -padding[axis][0], (kernel[axis] - 1) * dilation[axis], Fraction(stride[axis]))
     if isinstance(op, PartialConv2d):
         return _window(seen, 0, pair("", op.kernel_size)[axis] - 1, Fraction(1))
     if isinstance(op, ConvTranspose2d):
         kernel, stride, edges, dilation = op.window
-        reach = (kernel[axis] - 1) * dilation[axis]
-        start = -((reach - edges[axis][0]) // stride[axis])
-        end = edges[axis][0] // stride[axis]
-        return _window(seen, start, end - start, Fraction(1, stride[axis]))
+        reach = (kernel[axis] - 1) * dilation[axis] // stride[axis]
+        return _window(seen, edges[axis][0] // stride[axis] - reach, reach, Fraction(1, stride[axis]))
     if isinstance(op, AdaptiveAvgPool2d):
-        output = pair("", op.output_size)[axis]
+        size, output = shape[place], pair("", op.output_size)[axis]
         longest = -(-adaptive_taps(size, output) // output)
         return whole if longest == size else _window(seen, 0, longest - 1, Fraction(size, output))
-    if isinstance(op, Pad):
-        return _window(seen, -op.pads[axes[axis]][0], 0, Fraction(1))
-    if isinstance(op, Slice) and op.axis % len(shape) == axes[axis]:
-        return _window(seen, op.start, 0, Fraction(op.step))
     return seen
 
 

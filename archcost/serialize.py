@@ -13,6 +13,8 @@ from archcost.ops import OPERATORS, Op
 
 SCHEMA = "archcost.graph/1"
 
+_KEYS = ("schema", "name", "variant", "nodes", "outputs", "scopes")
+
 _PLAIN_TYPES: dict[str, tuple[type, ...]] = {"float": (int, float), "bool": (bool,), "str": (str,)}
 """Field annotations that an operator does not validate itself, and what JSON may hold for them."""
 
@@ -52,6 +54,16 @@ def from_json(text: str) -> Graph:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else type(data).__name__
         raise GraphError(f"`schema` (={found!r}) must be {SCHEMA!r}")
+    for key in data:
+        if key not in _KEYS:
+            raise GraphError(f"a graph file has no `{key}`{did_you_mean(key, _KEYS)}")
+    try:
+        return _graph(data)
+    except RecursionError:
+        raise GraphError("a value is nested too deeply") from None
+
+
+def _graph(data: dict[str, Any]) -> Graph:
     nodes = _typed(data, "nodes", list)
     outputs = _typed(data, "outputs", list)
     scopes = _typed(data, "scopes", dict) if "scopes" in data else {}

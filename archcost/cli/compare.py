@@ -6,6 +6,7 @@ import click
 
 from archcost.cli.model import parse_size
 from archcost.cli.output import chosen_format, emit, emit_table, output_options
+from archcost.errors import UsageError
 
 
 @click.command(short_help="Show networks side by side; --ops splits the cost by kind of operator.")
@@ -37,9 +38,12 @@ def command(
       archcost compare --all --sort mult_adds --format csv
     """
     from archcost.interop.model import open_model
-    from archcost.report.compare import as_dict, compared, kinds_table, totals_table
+    from archcost.report.compare import as_csv_text, as_dict, compared, kinds_table, totals_table
+    from archcost.report.formats import html_page
     from archcost.zoo.catalogue import CATALOGUE
 
+    if models and everything:
+        raise UsageError("name models or give `--all`, not both")
     options: dict[str, object] = {}
     if input_size is not None:
         options["input_size"] = parse_size(input_size)
@@ -69,6 +73,8 @@ def command(
                 emit("", None)
             emit_table(table, None)
     elif form == "csv":
-        emit(tables[0].render("csv"), output)
+        emit(as_csv_text(results, ops=ops), output)
+    elif form == "html":
+        emit(html_page("archcost compare", "\n".join(table.html_body() for table in tables)), output)
     else:
         emit("\n\n".join(table.render(form) for table in tables), output)

@@ -6,6 +6,7 @@ interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -74,22 +75,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = [word for word in words if word != "--debug"]
     try:
         code = group.main(words, prog_name="archcost", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Abort:
         _fail("interrupted", 130)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())  # noqa: T201
+        print(error.format_message(), file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except click.ClickException as error:
         if debug:
             raise
         _fail(error.format_message(), 2)
     except BrokenPipeError:
-        # The reader has gone: keep the interpreter from complaining about it when it flushes stdout at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        _silence_stdout()
+        _fail(f"cannot write the output: {error.strerror or error}", 2)
     except ArchcostError as error:
         if debug:
             raise
@@ -99,6 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _fail("the input is nested too deeply", 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from complaining about a stdout that takes nothing when it flushes it at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> None:

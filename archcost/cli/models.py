@@ -22,7 +22,7 @@ def command(pattern: str | None, with_options: bool, output_format: str | None, 
       archcost models 'resnet*'
       archcost models mobilenet_v1
     """
-    from archcost.report.models import as_dict, listed, models_table
+    from archcost.report.models import as_csv_text, as_dict, listed, models_table
 
     found = listed(pattern)
     form = chosen_format(output_format, output)
@@ -30,6 +30,9 @@ def command(pattern: str | None, with_options: bool, output_format: str | None, 
         import json
 
         emit(json.dumps(as_dict(found), indent=2), output)
+        return
+    if form == "csv":
+        emit(as_csv_text(found), output)
         return
     table = models_table(found, with_options=with_options or len(found) == 1)
     if form == "table":

@@ -50,6 +50,8 @@ def emit(text: str, output: str | None) -> None:
         UsageError: if the file cannot be written; nothing of it is left then.
     """
     if output is None or output == "-":
+        if sys.stdout is None:
+            raise UsageError("stdout is closed; `-o FILE` writes to a file")
         sys.stdout.write(_encodable(text) + "\n")
         return
     write_whole(Path(output), text + "\n")
@@ -62,7 +64,7 @@ def emit_table(table: Table, output: str | None) -> None:
         UsageError: if the file ``output`` cannot be written.
     """
     hidden: tuple[str, ...] = ()
-    if output is None and sys.stdout.isatty():
+    if output is None and sys.stdout is not None and sys.stdout.isatty():
         import shutil  # only a terminal needs it, and it takes as long to import as all operators
 
         table, hidden = table.fitted(shutil.get_terminal_size().columns)
@@ -72,26 +74,34 @@ def emit_table(table: Table, output: str | None) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` to a file beside ``path`` and rename it.
+    """Write ``text`` to a file beside ``path`` and rename it; a device or pipe is written to as it is.
 
     Raises:
         UsageError: if that cannot be done.
     """
     from tempfile import NamedTemporaryFile
 
+    target = path.resolve()  # a link stays a link to the file that is written
     beside = None
     try:
+        if target.exists() and not target.is_file() and not target.is_dir():
+            target.write_text(text, encoding="utf-8", newline="\n")
+            return
         with NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
+            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name[:100]}.", delete=False
         ) as file:
             beside = Path(file.name)
             file.write(text)
-        _inherit_mode(beside, path)
-        beside.replace(path)
+        _inherit_mode(beside, target)
+        beside.replace(target)
+        beside = None
     except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+    except UnicodeError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error}") from None
+    finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
-        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 
 
 def _inherit_mode(beside: Path, path: Path) -> None:

@@ -36,31 +36,9 @@ def open_model(model: str, options: Mapping[str, object] | None = None) -> Graph
     if model.endswith(".onnx"):
         raise ModelError(f"{model}: this version of archcost reads no ONNX; it reads names, .json and file.py:function")
 
-    from archcost.zoo.catalogue import load
-    from archcost.zoo.catalogue import options as known_options
+    from archcost.zoo.catalogue import load_with_texts
 
-    if not options:
-        return load(model)
-    defaults = known_options(model)
-    return load(model, **{key: _converted(key, value, defaults.get(key)) for key, value in options.items()})
-
-
-def _converted(name: str, value: object, default: object) -> object:
-    """Return a text from the command line as a value of the default's type."""
-    if not isinstance(value, str) or isinstance(default, str):
-        return value
-    words: dict[str, object] = {"true": True, "yes": True, "false": False, "no": False, "none": None}
-    if value.lower() in words:
-        return words[value.lower()]
-    try:
-        number = float(value)
-    except ValueError:
-        if isinstance(default, (int, float)):
-            kind = "true or false" if isinstance(default, bool) else "a number"
-            raise ModelError(f"`{name}` (={value}) must be {kind}") from None
-        return tuple(_converted(name, word, None) for word in value.split(",")) if "," in value else value
-    is_whole = value.lstrip("+-").isdigit() and len(value) < 300
-    return int(value) if is_whole and not isinstance(default, float) else number
+    return load_with_texts(model, options)
 
 
 def _from_json(path: Path, options: Mapping[str, object]) -> Graph:
@@ -84,17 +62,17 @@ def _from_function(path: Path, name: str, options: Mapping[str, object]) -> Grap
     """Run the user's file and call its function; whatever goes wrong in there is reported in one line."""
     import runpy
 
-    if not path.is_file():
-        raise ModelError(f"cannot read {str(path)!r}: no such file")
+    try:
+        if not path.is_file():
+            raise ModelError(f"cannot read {str(path)!r}: no such file")
+    except OSError as error:
+        raise ModelError(f"cannot read {str(path)[:80]!r}: {error.strerror or error}") from None
     where = str(path.resolve().parent)
     sys.path.insert(0, where)
     try:
         namespace: dict[str, Any] = runpy.run_path(str(path))
         function, defaults = _function_in(namespace, path, name)
-        unknown = [key for key in options if key not in defaults]
-        if unknown:
-            raise _no_option(path, name, unknown[0], defaults)
-        graph = function(**{key: _converted(key, value, defaults[key]) for key, value in options.items()})
+        graph = function(**_arguments(f"{path}:{name}", options, defaults))
     except ArchcostError as error:
         raise type(error)(str(error) if str(path) in str(error) else f"{path}:{name}: {error}") from None
     except Exception as error:  # noqa: BLE001  (the file is the user's: any exception of it is bad input)
@@ -102,7 +80,8 @@ def _from_function(path: Path, name: str, options: Mapping[str, object]) -> Grap
     except SystemExit as error:
         raise ModelError(f"{path}:{name} called exit({error.code})") from None
     finally:
-        sys.path.remove(where)
+        if where in sys.path:  # the file may have changed it
+            sys.path.remove(where)
     if not isinstance(graph, Graph):
         raise ModelError(f"{path}:{name} returned {type(graph).__name__}, not a Graph{_hint(graph)}")
     return graph if graph.name != "network" else graph.named(name, graph.variant)
@@ -119,8 +98,14 @@ def _function_in(namespace: dict[str, Any], path: Path, name: str) -> tuple[Any,
     return function, {key: parameter.default for key, parameter in inspect.signature(function).parameters.items()}
 
 
-def _no_option(path: Path, name: str, option: str, defaults: Mapping[str, object]) -> ModelError:
-    return ModelError(f"{path}:{name} has no option {option!r}; it has {', '.join(defaults) or 'none'}")
+def _arguments(where: str, options: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
+    """Return the options as arguments of the function whose parameters have ``defaults``."""
+    from archcost.zoo.catalogue import converted
+
+    for key in options:
+        if key not in defaults:
+            raise ModelError(f"{where} has no option {key!r}; it has {', '.join(defaults) or 'none'}")
+    return {key: converted(key, value, defaults[key]) for key, value in options.items()}
 
 
 def _hint(value: object) -> str:

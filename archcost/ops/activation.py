@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from archcost.geometry import Shape
+from archcost.geometry import Shape, number, outer_axis
 from archcost.ops.base import ElementWise, Saved, operator
 
 
@@ -56,6 +56,10 @@ class ScaledTanh(Activation):
     amplitude: float = 1.7159
     slope: float = 2.0 / 3.0
 
+    def __post_init__(self) -> None:
+        number("amplitude", self.amplitude)
+        number("slope", self.slope)
+
 
 class SiLU(NeedsInput):
     """x * sigmoid(x), also called swish."""
@@ -74,3 +78,6 @@ class Softmax(Activation):
     """exp(x) / sum of exp(x) along ``axis`` of one image's tensor: 0 the channels, -1 the last axis."""
 
     axis: int = -1
+
+    def __post_init__(self) -> None:
+        outer_axis(self.axis)

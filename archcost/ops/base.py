@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypeVar
 
 from archcost.cost import ELEMENT_RULES, NO_COST, BackwardCost, Cost
 from archcost.errors import OperatorError
-from archcost.geometry import Shape, product, shape_text, whole
+from archcost.geometry import Shape, product, shape_text, wholes
 
 Tensors: TypeAlias = Mapping[str, Shape]
 """Parameter or buffer names with their shapes; the name is empty for an operator that is the parameter itself."""
@@ -175,9 +175,9 @@ class Input(Free):
     shape: Shape
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", wholes("shape", self.shape))
         if not self.shape:
             raise OperatorError("`shape` must have at least one axis")
-        object.__setattr__(self, "shape", tuple(whole("shape", size) for size in self.shape))
 
     def out_shape(self, *inputs: Shape) -> Shape:
         return self.shape

@@ -16,9 +16,11 @@ from archcost.geometry import (
     pair,
     product,
     resolve,
+    shown,
     sides,
     transposed_output,
     whole,
+    wholes,
     window_output,
 )
 from archcost.ops.base import Op, Saved, Tensors, operator
@@ -189,11 +191,14 @@ class PartialConv2d(Multiplying):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kernel_size", pair("kernel_size", self.kernel_size))
-        object.__setattr__(self, "connections", tuple(tuple(seen) for seen in self.connections))
+        if not isinstance(self.connections, (tuple, list)):
+            raise OperatorError(f"`connections` (={shown(self.connections)}) must be a list for each output channel")
+        seen_by = tuple(wholes("connections", seen, 0) for seen in self.connections)
+        object.__setattr__(self, "connections", seen_by)
         if not self.connections or not all(self.connections):
             raise OperatorError("`connections` must give every output channel at least one input channel")
         for seen in self.connections:
-            if len({whole("connections", channel, 0) for channel in seen}) != len(seen):
+            if len(set(seen)) != len(seen):
                 raise OperatorError(f"`connections` {seen} must name no input channel twice")
 
     @property

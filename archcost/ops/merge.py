@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from archcost.cost import ELEMENT_RULES, NO_COST, BackwardCost, Cost
 from archcost.errors import OperatorError
-from archcost.geometry import Shape, product, shape_text, whole
+from archcost.geometry import Shape, product, shape_text, whole, wholes
 from archcost.ops.base import Free, ParameterFree, Saved, operator
 
 
@@ -93,7 +93,7 @@ class Split(Free):
     axis: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sections", tuple(whole("sections", size) for size in self.sections))
+        object.__setattr__(self, "sections", wholes("sections", self.sections))
         if not 0 <= whole("index", self.index, 0) < len(self.sections):
             raise OperatorError(f"`index` (={self.index}) must be below the number of `sections` (={self.sections})")
 

@@ -15,7 +15,7 @@ from archcost.cost import (
     Cost,
 )
 from archcost.errors import OperatorError
-from archcost.geometry import Shape, product, whole
+from archcost.geometry import Shape, number, outer_axis, product, whole
 from archcost.ops.base import NEEDED_NOT, NOTHING, ElementWise, Op, Saved, Tensors, operator
 
 
@@ -35,6 +35,10 @@ class BatchNorm2d(Op):
     momentum: float = 0.1
     affine: bool = True
 
+    def __post_init__(self) -> None:
+        number("eps", self.eps)
+        number("momentum", self.momentum)
+
     def out_shape(self, *inputs: Shape) -> Shape:
         shape = self.one(inputs)
         if len(shape) not in (1, 3):
@@ -48,18 +52,21 @@ class BatchNorm2d(Op):
         return {"running_mean": inputs[0][:1], "running_var": inputs[0][:1], "num_batches_tracked": ()}
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
-        per_element = BATCH_NORM_TRAINING_OPS if training else ELEMENT_RULES["BatchNorm2d"].forward
+        per_element = ELEMENT_RULES["BatchNorm2d"].forward
+        if training:
+            per_element = BATCH_NORM_TRAINING_OPS - (0 if self.affine else 2)
         return Cost(0, per_element * product(inputs[0]))
 
     def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
         elements = product(inputs[0])
-        if not trainable:
+        if self.affine and not trainable:
             return BackwardCost((Cost(0, elements),), NO_COST)
         to_input = Cost(0, ELEMENT_RULES["BatchNorm2d"].backward * elements)
-        return BackwardCost((to_input,), Cost(0, BATCH_NORM_PARAMETER_OPS * elements))
+        sums = Cost(0, BATCH_NORM_PARAMETER_OPS * elements)
+        return BackwardCost((to_input,), sums) if self.affine else BackwardCost((to_input + sums,), NO_COST)
 
     def saved(self, *, to_input: bool, trainable: bool) -> frozenset[Saved]:
-        return super().saved(to_input=to_input, trainable=trainable) if trainable else NEEDED_NOT
+        return super().saved(to_input=to_input, trainable=trainable) if trainable or not self.affine else NEEDED_NOT
 
     def label(self, *inputs: Shape) -> str:
         return "batch norm"
@@ -77,8 +84,8 @@ class LayerNorm(Op):
     affine: bool = True
 
     def __post_init__(self) -> None:
-        if self.axis not in (0, -1):
-            raise OperatorError(f"`axis` (={self.axis}) must be 0 (channels of an image) or -1 (the last axis)")
+        outer_axis(self.axis)
+        number("eps", self.eps)
 
     def out_shape(self, *inputs: Shape) -> Shape:
         return self.one(inputs)
@@ -117,6 +124,11 @@ class LocalResponseNorm(ElementWise):
 
     def __post_init__(self) -> None:
         whole("size", self.size)
+        for name in ("alpha", "beta", "k"):
+            number(name, getattr(self, name))
+
+    def out_shape(self, *inputs: Shape) -> Shape:
+        return self.image(inputs)
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
         return Cost(0, (self.size + 4) * product(self.image(inputs)))
@@ -140,8 +152,7 @@ class Scale(Op):
     axis: int = 0
 
     def __post_init__(self) -> None:
-        if self.axis not in (0, -1):
-            raise OperatorError(f"`axis` (={self.axis}) must be 0 (channels of an image) or -1 (the last axis)")
+        outer_axis(self.axis)
 
     def out_shape(self, *inputs: Shape) -> Shape:
         return self.one(inputs)
@@ -169,8 +180,7 @@ class ConstantScale(ElementWise):
     factor: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.factor, bool) or not isinstance(self.factor, (int, float)):
-            raise OperatorError(f"`factor` (={self.factor!r}) must be a number")
+        number("factor", self.factor)
 
     def label(self, *inputs: Shape) -> str:
         return f"scale by {self.factor:g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from archcost.errors import OperatorError
-from archcost.geometry import Pair, Shape, product, shape_text, whole
+from archcost.geometry import LARGEST_SIZE, Pair, Shape, number, product, shape_text, shown, whole, wholes
 from archcost.ops.base import Free, operator
 from archcost.ops.merge import checked_axis
 
@@ -45,7 +45,10 @@ class Reshape(View):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(size if size == -1 else whole("shape", size) for size in self.shape))
+        sizes = wholes("shape", self.shape, -1)
+        if not sizes:
+            raise OperatorError("`shape` must have at least one axis")
+        object.__setattr__(self, "shape", tuple(size if size == -1 else whole("shape", size) for size in sizes))
         if self.shape.count(-1) > 1:
             raise OperatorError(f"`shape` (={self.shape}) may hold -1 once")
 
@@ -64,7 +67,7 @@ class Transpose(Copy):
     axes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(whole("axes", axis, 0) for axis in self.axes))
+        object.__setattr__(self, "axes", wholes("axes", self.axes, 0))
         if sorted(self.axes) != list(range(len(self.axes))):
             raise OperatorError(f"`axes` (={self.axes}) must name every axis once")
 
@@ -106,11 +109,15 @@ class Pad(Copy):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pads", tuple((before, after) for before, after in self.pads))
-        for size in (size for sides in self.pads for size in sides):
-            whole("pads", size, -(2**40))
+        if not isinstance(self.pads, (tuple, list)):
+            raise OperatorError(f"`pads` (={shown(self.pads)}) must hold a pair for each axis")
+        pads = tuple(wholes("pads", sides, -LARGEST_SIZE) for sides in self.pads)
+        if any(len(sides) != 2 for sides in pads):
+            raise OperatorError(f"`pads` (={shown(self.pads)}) must hold a pair for each axis")
+        object.__setattr__(self, "pads", pads)
+        number("value", self.value)
         if self.mode not in ("constant", "reflect", "edge"):
-            raise OperatorError(f"`mode` (={self.mode!r}) must be 'constant', 'reflect' or 'edge'")
+            raise OperatorError(f"`mode` (={shown(self.mode)}) must be 'constant', 'reflect' or 'edge'")
 
     def out_shape(self, *inputs: Shape) -> Shape:
         shape = self.one(inputs)

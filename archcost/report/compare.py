@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from archcost.geometry import shape_text
 from archcost.graph import Graph
-from archcost.report.formats import Table, mebibytes, percent
+from archcost.report.formats import Table, as_csv, mebibytes, percent
 from archcost.report.rows import rows_of
 from archcost.report.text import definitions
 from archcost.report.totals import Totals, totals_of
@@ -84,6 +84,16 @@ def kinds_table(models: Sequence[Compared]) -> Table:
         rows.append(tuple(line))
     note = "depthwise: one group per input channel; pointwise: 1x1, one group; grouped: anything between"
     return Table("Mult-adds by kind of operator, per image", tuple(headers), tuple(rows), note)
+
+
+def as_csv_text(models: Sequence[Compared], *, ops: bool) -> str:
+    """Return the comparison as CSV: raw integers, the names of the JSON fields."""
+    if ops:
+        headers = ("model", "mult_adds", *KINDS)
+        return as_csv(headers, [(m.name, m.totals.mult_adds, *m.mult_adds_by_kind.values()) for m in models])
+    fields = ("params", "buffers", "mult_adds", "flops", "activations", "weight_bytes", "peak_activation_bytes")
+    rows = [(m.name, m.variant, m.input, *(getattr(m.totals, field) for field in fields)) for m in models]
+    return as_csv(("model", "variant", "input", *fields), rows)
 
 
 def as_dict(models: Sequence[Compared]) -> dict[str, object]:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 Format = Literal["table", "json", "csv", "md", "latex", "html"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv", "md", "latex", "html")
 
+PREFIXES = ("k", "M", "G", "T", "P", "E")
+
 Cell = int | float | str | None
 """A value of a row: numbers stay numbers until a format writes them; None is an empty cell."""
 
@@ -20,13 +22,13 @@ def si(value: float, digits: int = 4) -> str:
     """Return ``4.089 G`` for 4089184256: SI prefixes (1000), ``digits`` significant digits, small integers exact."""
     if abs(value) < 1000:
         return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
-    scaled, prefix = float(value), ""
-    for prefix in ("k", "M", "G", "T", "P", "E"):  # noqa: B007  (the loop ends at the prefix that fits)
-        scaled /= 1000
-        if abs(scaled) < 999.95:
+    rounded = float(f"{float(value):.{digits - 1}e}")
+    for prefix in PREFIXES:
+        rounded /= 1000
+        if abs(rounded) < 1000 or prefix == PREFIXES[-1]:
             break
-    decimals = max(0, digits - len(str(int(abs(scaled)))))
-    return f"{scaled:.{decimals}f} {prefix}"
+    decimals = max(0, digits - len(str(int(abs(rounded)))))
+    return f"{rounded:.{decimals}f} {prefix}"
 
 
 def mebibytes(count: int) -> str:
@@ -135,10 +137,15 @@ class Table:
 
     @property
     def width(self) -> int:
-        """Characters that a line of the text table is wide."""
+        """Characters that a line of the text table is wide (tabulate keeps two free for a header)."""
         columns = range(len(self.headers))
-        widths = [max([len(self.headers[i]), *(len(cell_text(row[i])) for row in self.rows)]) for i in columns]
+        widths = [max([len(self.headers[i]) + 2, *(len(cell_text(row[i])) for row in self.rows)]) for i in columns]
         return sum(widths) + 2 * (len(widths) - 1)
+
+    def html_body(self) -> str:
+        """Return heading, table and notes as HTML, for a page that may hold more."""
+        note = f"<pre>{escape(self.notes)}</pre>" if self.notes else ""
+        return f"<h1>{escape(self.title)}</h1>\n{as_html(self.headers, self.rows)}\n{note}"
 
     def without(self, column: int) -> Table:
         """Return the table without one column."""
@@ -163,15 +170,13 @@ class Table:
         if output == "csv":
             return as_csv(self.headers, self.rows)
         if output == "html":
-            note = f"<pre>{escape(self.notes)}</pre>" if self.notes else ""
-            body = f"<h1>{escape(self.title)}</h1>\n{as_html(self.headers, self.rows)}\n{note}"
-            return html_page(self.title, body)
+            return html_page(self.title, self.html_body())
         if output == "md":
             note = f"```text\n{self.notes}\n```" if self.notes else ""
             parts = (f"### {self.title}", as_markdown(self.headers, self.rows), note)
             return "\n\n".join(part for part in parts if part)
         if output == "latex":
-            comment = "\n".join(f"% {line}" for line in (self.title, *self.notes.splitlines()))
+            comment = "\n".join(f"% {line}" for line in (*self.title.splitlines(), *self.notes.splitlines()))
             return f"{comment}\n{as_latex(self.headers, self.rows)}"
         parts = (self.title, as_table(self.headers, self.rows), self.notes)
         return "\n\n".join(part for part in parts if part)

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from archcost.errors import ModelError, did_you_mean
 from archcost.geometry import Shape, shape_text
-from archcost.report.formats import Table
+from archcost.report.formats import Table, as_csv
 from archcost.report.rows import rows_of, total
 from archcost.zoo.catalogue import CATALOGUE, entry, load, options, paper
 
@@ -86,6 +86,21 @@ def models_table(models: Sequence[Listed], *, with_options: bool) -> Table:
 def _options_text(options: dict[str, object]) -> str:
     texts = {name: shape_text(value) if isinstance(value, tuple) else str(value) for name, value in options.items()}
     return ", ".join(f"{name}={text}" for name, text in texts.items())
+
+
+def as_csv_text(models: Sequence[Listed]) -> str:
+    """Return the list as CSV: raw integers, the names of the JSON fields."""
+    headers = ("model", "params", "mult_adds", "input_size", "authors", "year", "title", "where", "variant", "options")
+    return as_csv(
+        headers,
+        [
+            (
+                *(model.name, model.params, model.mult_adds, shape_text(model.input_size), model.authors),
+                *(model.year, model.title, model.where, model.variant, _options_text(model.options)),
+            )
+            for model in models
+        ],
+    )
 
 
 def as_dict(models: Sequence[Listed]) -> dict[str, object]:

@@ -116,7 +116,7 @@ def build(spec: str) -> Graph:
     Raises:
         ArchcostError: if there is no such network, stack or option, or its value is not allowed.
     """
-    from archcost.interop.model import open_model
+    from archcost.zoo.catalogue import load_with_texts
 
     name, *words = spec.split()
     options = {}
@@ -125,7 +125,7 @@ def build(spec: str) -> Graph:
         if not separator:
             raise ModelError(f"{spec}: {word!r} must be NAME=VALUE")
         options[key] = _value(key, text)
-    return _stack(name, options) if name in STACKS else open_model(name, options)
+    return _stack(name, options) if name in STACKS else load_with_texts(name, options)
 
 
 def _stack(name: str, options: Mapping[str, object]) -> Graph:

@@ -140,7 +140,9 @@ class Summary:
         }
         if self.training is not None:
             data["training"] = asdict(self.training)
-        return {**data, "layers": layers}
+        rest = remainder(self.rows, self.shown(-1))
+        missing = {name: value for name, value in total([rest]).items() if self._is_filled(name)} if rest else None
+        return {**data, "layers": layers, "not_shown": missing}
 
     def to_json(self) -> str:
         """Return ``to_dict`` as JSON text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from archcost.errors import ArchcostError, ModelError, did_you_mean
@@ -78,6 +78,40 @@ def load(name: str, **options: object) -> Graph:
         raise ModelError(f"{name}: cannot be built with {given}: {error}") from None
     changed = [f"{key}={value}" for key, value in options.items() if key != "input_size" and value != allowed[key]]
     return graph.named(name, ", ".join([found.variant, *changed]))
+
+
+def load_with_texts(name: str, texts: Mapping[str, object]) -> Graph:
+    """Return the graph of ``name`` with options whose values may be texts, as a command line or a table gives them.
+
+    Raises:
+        ModelError, GraphError: as ``load`` does.
+    """
+    if not texts:
+        return load(name)
+    defaults = options(name)
+    return load(name, **{key: converted(key, value, defaults.get(key)) for key, value in texts.items()})
+
+
+def converted(name: str, value: object, default: object) -> object:
+    """Return an option's value that may be a text as a value of the default's type; ``a,b`` is a list.
+
+    Raises:
+        ModelError: if the default is a number and the text is none.
+    """
+    if not isinstance(value, str) or isinstance(default, str):
+        return value
+    words: dict[str, object] = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+    if value.lower() in words:
+        return words[value.lower()]
+    try:
+        number = float(value)
+    except ValueError:
+        if isinstance(default, (int, float)):
+            kind = "true or false" if isinstance(default, bool) else "a number"
+            raise ModelError(f"`{name}` (={value}) must be {kind}") from None
+        return tuple(converted(name, word, None) for word in value.split(",")) if "," in value else value
+    is_whole = value.lstrip("+-").isdigit() and len(value) < 300
+    return int(value) if is_whole and not isinstance(default, float) else number
 
 
 def _checked_size(size: object) -> Shape:
