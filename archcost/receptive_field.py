@@ -192,7 +192,8 @@ def _axis(op: object, shape: Shape, seen: Field, place: int, whole: Field) -> Fi
     if isinstance(op, PartialConv2d):
         return _window(seen, 0, pair("", op.kernel_size)[axis] - 1, Fraction(1))
     if isinstance(op, ConvTranspose2d):
-        kernel, stride, edges, dilation = op.window
+        kernel, stride, written, dilation = op.window
+        edges = resolve(written, shape, kernel, stride, dilation)
         reach = (kernel[axis] - 1) * dilation[axis] // stride[axis]
         return _window(seen, edges[axis][0] // stride[axis] - reach, reach, Fraction(1, stride[axis]))
     if isinstance(op, AdaptiveAvgPool2d):

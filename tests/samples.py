@@ -28,7 +28,7 @@ SAMPLES: tuple[Sample, ...] = (
     Sample(ops.Conv2d(8, 3), (IMAGE,), (8, 7, 5)),
     Sample(ops.Conv2d(4, (2, 3), (2, 1), ((1, 0), (0, 2)), (1, 2), 2, bias=False), (IMAGE,), (4, 5, 5)),
     Sample(ops.Conv2d(12, 5, 2, "same", groups=6), (IMAGE,), (12, 5, 4)),
-    Sample(ops.ConvTranspose2d(4, (3, 2), 2, (1, 0), (1, 0), bias=False), (IMAGE,), (4, 18, 14)),
+    Sample(ops.ConvTranspose2d(4, (3, 2), 2, (1, 0), output_padding=(1, 0), bias=False), (IMAGE,), (4, 18, 14)),
     Sample(ops.ConvTranspose2d(9, 3, groups=3), (IMAGE,), (9, 11, 9)),
     Sample(ops.PartialConv2d(((0, 1), (5,), (2, 3, 4)), (3, 1)), (IMAGE,), (3, 7, 7)),
     Sample(ops.Linear(10), (ROW,), (10,)),

@@ -63,7 +63,7 @@ def command(
     if convention == "help":
         from archcost.report.conventions import CONVENTIONS
 
-        emit("\n".join(f"{name:<16} {rule.text}" for name, rule in CONVENTIONS.items()), None)
+        emit("\n".join(f"{name:<20} {rule.text}" for name, rule in CONVENTIONS.items()), None)
         return
     summary = summarize(
         open_model(model, requested(input_size, num_classes, pairs)),

@@ -43,20 +43,8 @@ class Multiplying(Op):
 
 
 @operator
-class Conv2d(Multiplying):
-    """Cross-correlation of (in_channels, height, width) with ``out_channels`` filters; weight (out, in/groups, kh, kw).
-
-    Args:
-        out_channels: number of filters.
-        kernel_size: rows and columns of a filter.
-        stride: step of the window.
-        padding: zeros around the input: integer, pair, ((top, bottom), (left, right)), "valid" or "same"
-            (output = ceil(input / stride), the odd zero at the end).
-        dilation: distance between taps.
-        groups: the input channels are cut into this many groups, each seen by its own share of the filters;
-            ``groups=in_channels`` is a depthwise convolution.
-        bias: add a learned scalar for each filter.
-    """
+class Convolution(Multiplying):
+    """What convolution and transposed convolution share: the hyper-parameters and their checks."""
 
     family: ClassVar[str] = "conv"
     out_channels: int
@@ -82,10 +70,35 @@ class Conv2d(Multiplying):
         window = (self.kernel_size, self.stride, self.padding, self.dilation)
         return cast("tuple[Pair, Pair, Sides | PaddingName, Pair]", window)
 
-    def out_shape(self, *inputs: Shape) -> Shape:
-        channels, *size = self.image(inputs)
+    def grouped_image(self, inputs: tuple[Shape, ...]) -> tuple[int, int, int]:
+        """Return the input's (channels, height, width). Raises OperatorError if the groups do not divide them."""
+        channels, height, width = self.image(inputs)
         if channels % self.groups:
             raise OperatorError(f"`groups` (={self.groups}) must divide the {channels} input channels")
+        return channels, height, width
+
+    def with_bias(self, weight: Shape) -> Tensors:
+        """Return the parameters, given the shape of the weight."""
+        return {"weight": weight, "bias": (self.out_channels,)} if self.bias else {"weight": weight}
+
+
+class Conv2d(Convolution):
+    """Cross-correlation of (in_channels, height, width) with ``out_channels`` filters; weight (out, in/groups, kh, kw).
+
+    Args:
+        out_channels: number of filters.
+        kernel_size: rows and columns of a filter.
+        stride: step of the window.
+        padding: zeros around the input: integer, pair, ((top, bottom), (left, right)), "valid" or "same"
+            (output = ceil(input / stride), the odd zero at the end).
+        dilation: distance between taps.
+        groups: the input channels are cut into this many groups, each seen by its own share of the filters;
+            ``groups=in_channels`` is a depthwise convolution.
+        bias: add a learned scalar for each filter.
+    """
+
+    def out_shape(self, *inputs: Shape) -> Shape:
+        _, *size = self.grouped_image(inputs)
         kernel, stride, padding, dilation = self.window
         padding = resolve(padding, size, kernel, stride, dilation)
         height = window_output(size[0], kernel[0], stride[0], padding[0], dilation[0])
@@ -93,8 +106,7 @@ class Conv2d(Multiplying):
         return self.out_channels, height, width
 
     def params(self, *inputs: Shape) -> Tensors:
-        weight = (self.out_channels, inputs[0][0] // self.groups, *self.window[0])
-        return {"weight": weight, "bias": (self.out_channels,)} if self.bias else {"weight": weight}
+        return self.with_bias((self.out_channels, inputs[0][0] // self.groups, *self.window[0]))
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
         taps = product(self.window[0]) * (inputs[0][0] // self.groups)
@@ -110,59 +122,37 @@ class Conv2d(Multiplying):
 
 
 @operator
-class ConvTranspose2d(Multiplying):
-    """Transposed convolution (the gradient of Conv2d to its input); weights (in, out/groups, kh, kw).
+class ConvTranspose2d(Convolution):
+    """Transposed convolution (the gradient of Conv2d to its input); weight (in, out/groups, kh, kw).
 
-    Mult-adds: one for each input element and weight tap that it is spread over.
+    Mult-adds: one for each input element and weight tap that it is spread over. The arguments are Conv2d's (a padding
+    in numbers takes rows and columns away from the output), and ``output_padding``: rows and columns added at the end.
     """
 
-    family: ClassVar[str] = "conv"
-    out_channels: int
-    kernel_size: IntOrPair
-    stride: IntOrPair = 1
-    padding: PaddingLike = 0
     output_padding: IntOrPair = 0
-    dilation: IntOrPair = 1
-    groups: int = 1
-    bias: bool = True
 
     def __post_init__(self) -> None:
-        whole("out_channels", self.out_channels)
-        whole("groups", self.groups)
-        for name in ("kernel_size", "stride", "dilation"):
-            object.__setattr__(self, name, pair(name, getattr(self, name)))
+        super().__post_init__()
         extra = pair("output_padding", self.output_padding, 0)
         object.__setattr__(self, "output_padding", extra)
-        if self.padding == "same":
-            raise OperatorError("`padding` (='same') must be given in numbers for a transposed convolution")
-        object.__setattr__(self, "padding", sides(self.padding))
-        if self.out_channels % self.groups:
-            raise OperatorError(f"`groups` (={self.groups}) must divide `out_channels` (={self.out_channels})")
-        _, stride, _, dilation = self.window
+        _, stride, padding, dilation = self.window
+        if isinstance(padding, str):
+            raise OperatorError(f"`padding` (={padding!r}) must be given in numbers for a transposed convolution")
         if any(extra[axis] >= max(stride[axis], dilation[axis]) for axis in (0, 1)):
             raise OperatorError(f"`output_padding` (={extra}) must be smaller than the stride or the dilation")
 
-    @property
-    def window(self) -> tuple[Pair, Pair, Sides, Pair]:
-        """Kernel size, stride, padding and dilation in the full form that construction gave them."""
-        window = (self.kernel_size, self.stride, self.padding, self.dilation)
-        return cast("tuple[Pair, Pair, Sides, Pair]", window)
-
     def out_shape(self, *inputs: Shape) -> Shape:
-        channels, *size = self.image(inputs)
-        if channels % self.groups:
-            raise OperatorError(f"`groups` (={self.groups}) must divide the {channels} input channels")
+        _, *size = self.grouped_image(inputs)
         kernel, stride, padding, dilation = self.window
-        extra = pair("output_padding", self.output_padding, 0)
+        edges, extra = resolve(padding, size, kernel, stride, dilation), pair("output_padding", self.output_padding, 0)
         height, width = (
-            transposed_output(size[axis], kernel[axis], stride[axis], padding[axis], dilation[axis], extra[axis])
+            transposed_output(size[axis], kernel[axis], stride[axis], edges[axis], dilation[axis], extra[axis])
             for axis in (0, 1)
         )
         return self.out_channels, height, width
 
     def params(self, *inputs: Shape) -> Tensors:
-        weight = (inputs[0][0], self.out_channels // self.groups, *self.window[0])
-        return {"weight": weight, "bias": (self.out_channels,)} if self.bias else {"weight": weight}
+        return self.with_bias((inputs[0][0], self.out_channels // self.groups, *self.window[0]))
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
         taps = product(self.window[0]) * (self.out_channels // self.groups)

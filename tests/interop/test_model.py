@@ -151,7 +151,7 @@ def test_graph_file_has_no_options(tmp_path: Path) -> None:
         open_model(path, {"num_classes": 10})
 
 
-@pytest.mark.parametrize("name", ["x.onnx", "/tmp/x.onnx"])
+@pytest.mark.parametrize("name", ["x.onnx", "folder/x.onnx"])
 def test_onnx_is_refused_clearly(name: str) -> None:
     with pytest.raises(ModelError, match=r"x\.onnx: this version of archcost reads no ONNX"):
         open_model(name)

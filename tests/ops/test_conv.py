@@ -209,10 +209,10 @@ def transposed(draw: st.DrawFn) -> tuple[ConvTranspose2d, Shape]:
         draw(pairs),
         stride,
         (draw(edges), draw(edges)),
-        (extra[0], extra[1]),
         dilation,
         groups,
         draw(st.booleans()),
+        (extra[0], extra[1]),
     )
     return op, (groups * draw(st.integers(1, 2)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
 
@@ -223,6 +223,7 @@ def test_transposed_convolution_counts_every_input_element_and_weight_tap(case: 
     shape = (channels, size[0], size[1])
     (kernel, stride, padding, dilation), extra = op.window, op.output_padding
     assert isinstance(extra, tuple)
+    assert not isinstance(padding, str)
     lengths = [spread(size[a], kernel[a], stride[a], padding[a], dilation[a], extra[a]) for a in (0, 1)]
     if min(lengths) < 1:
         with pytest.raises(OperatorError, match=r"padding \d\+\d leaves no output of input size"):
@@ -247,7 +248,7 @@ def test_a_convolution_undoes_the_size_of_a_transposed_one(
     extra = data.draw(st.integers(0, stride - 1))
     assume(spread(size, kernel, stride, padding, dilation, extra) > 0)
     sides = (padding, padding)
-    enlarged = ConvTranspose2d(1, kernel, stride, sides, extra, dilation).out_shape((1, size, size))
+    enlarged = ConvTranspose2d(1, kernel, stride, sides, dilation, output_padding=extra).out_shape((1, size, size))
     assert Conv2d(1, kernel, stride, sides, dilation).out_shape(enlarged) == (1, size, size)
 
 
