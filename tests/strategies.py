@@ -23,7 +23,7 @@ OPERATORS: dict[str, st.SearchStrategy[Op]] = {
     "Input": st.builds(ops.Input, st.lists(size, min_size=1, max_size=4).map(tuple)),
     "Conv2d": st.builds(ops.Conv2d, st.sampled_from([2, 4, 6]), step, step, padding, step, st.integers(1, 2), flag),
     "ConvTranspose2d": st.builds(
-        ops.ConvTranspose2d, st.sampled_from([2, 4]), step, st.integers(3, 4), edge, edge, step, st.integers(1, 2), flag
+        ops.ConvTranspose2d, st.sampled_from([2, 4]), step, st.integers(3, 4), edge, step, st.integers(1, 2), flag, edge
     ),
     "PartialConv2d": st.builds(
         ops.PartialConv2d,
