@@ -1,0 +1,133 @@
+"""The formulas of pointwise operators, of their gradients and of sums over pixels, in vector code.
+
+A forward formula takes the operator's inputs; a gradient takes the gradient of the output first, then what the operator
+has saved. Numbers that belong to one node (a slope, a factor) are operands too: vectors that hold for all pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+from archcost.kernels.functions import EPILOGUES, exp, normal_distribution, sigmoid, tanh
+from archcost.kernels.vector import Code, Value
+
+Formula = Callable[..., Any]
+
+
+def greater(code: Code, a: Value, b: Value) -> Value:
+    """Return a mask of the lanes where a > b."""
+    return code.builder.fcmp_ordered(">", a, b)
+
+
+def inside(code: Code, gradient: Value, value: Value, low: float, high: float) -> Value:
+    """Return the gradient where ``value`` lies between ``low`` and ``high``, else 0."""
+    zero = code.constant(0)
+    above = code.builder.select(greater(code, value, code.constant(low)), gradient, zero)
+    return code.builder.select(greater(code, code.constant(high), value), above, zero)
+
+
+def _relu_gradient(code: Code, gradient: Value, output: Value) -> Value:
+    return code.builder.select(greater(code, output, code.constant(0)), gradient, code.constant(0))
+
+
+def _relu6_gradient(code: Code, gradient: Value, output: Value) -> Value:
+    return inside(code, gradient, output, 0, 6)
+
+
+def _hard_sigmoid_gradient(code: Code, gradient: Value, output: Value) -> Value:
+    return inside(code, code.mul(gradient, code.constant(1 / 6)), output, 0, 1)
+
+
+def _sigmoid_gradient(code: Code, gradient: Value, output: Value) -> Value:
+    return code.mul(gradient, code.mul(output, code.sub(code.constant(1), output)))
+
+
+def _tanh_gradient(code: Code, gradient: Value, output: Value) -> Value:
+    return code.mul(gradient, _one_minus_square(code, output))
+
+
+def _one_minus_square(code: Code, x: Value) -> Value:
+    # (1 - x)(1 + x) keeps the digits that 1 - x*x loses where x is near 1
+    return code.mul(code.sub(code.constant(1), x), code.add(code.constant(1), x))
+
+
+def _silu_gradient(code: Code, gradient: Value, x: Value) -> Value:
+    share = sigmoid(code, x)
+    one = code.constant(1)
+    return code.mul(gradient, code.mul(share, code.fma(x, code.sub(one, share), one)))
+
+
+def _hard_swish_gradient(code: Code, gradient: Value, x: Value) -> Value:
+    slope = code.fma(x, code.constant(1 / 3), code.constant(0.5))
+    slope = code.builder.select(greater(code, x, code.constant(-3)), slope, code.constant(0))
+    slope = code.builder.select(greater(code, code.constant(3), x), slope, code.constant(1))
+    return code.mul(gradient, slope)
+
+
+def _gelu_gradient(code: Code, gradient: Value, x: Value) -> Value:
+    density = exp(code, code.mul(code.mul(x, x), code.constant(-0.5)))
+    density = code.mul(density, code.constant(1 / math.sqrt(2 * math.pi)))
+    return code.mul(gradient, code.fma(x, density, normal_distribution(code, x)))
+
+
+def _scaled_tanh(code: Code, x: Value, amplitude: Value, slope: Value) -> Value:
+    return code.mul(amplitude, tanh(code, code.mul(slope, x)))
+
+
+def _scaled_tanh_gradient(code: Code, gradient: Value, output: Value, inverse: Value, factor: Value) -> Value:
+    """``inverse`` is 1 / amplitude, ``factor`` amplitude x slope."""
+    return code.mul(code.mul(gradient, factor), _one_minus_square(code, code.mul(output, inverse)))
+
+
+def _normalise(code: Code, x: Value, mean: Value, scale: Value, shift: Value) -> Value:
+    """Subtract the mean first: x * scale would lose digits where the mean is large."""
+    return code.fma(code.sub(x, mean), scale, shift)
+
+
+def _normalise_gradient(code: Code, gradient: Value, x: Value, mean: Value, *factors: Value) -> Value:
+    """Return gradient * factors[0] + (x - mean) * factors[1] + factors[2]."""
+    return code.fma(gradient, factors[0], code.fma(code.sub(x, mean), factors[1], factors[2]))
+
+
+FORMULAS: dict[str, Formula] = {
+    "copy": lambda _, x: x,
+    "add": lambda code, *values: reduce(code.add, values),
+    "multiply": lambda code, *values: reduce(code.mul, values),
+    "affine": lambda code, x, scale, shift: code.fma(x, scale, shift),
+    "normalise": _normalise,
+    "normalise_gradient": _normalise_gradient,
+    "ScaledTanh": _scaled_tanh,
+    **{name: epilogue for name, epilogue in EPILOGUES.items() if name != "Identity"},
+    "ReLU_gradient": _relu_gradient,
+    "ReLU6_gradient": _relu6_gradient,
+    "Sigmoid_gradient": _sigmoid_gradient,
+    "HardSigmoid_gradient": _hard_sigmoid_gradient,
+    "SiLU_gradient": _silu_gradient,
+    "HardSwish_gradient": _hard_swish_gradient,
+    "GELU_gradient": _gelu_gradient,
+    "Tanh_gradient": _tanh_gradient,
+    "ScaledTanh_gradient": _scaled_tanh_gradient,
+}
+"""Name -> the function that writes it: ``formula(code, *operands)`` returns the output vector."""
+
+
+def _centred_squares(code: Code, x: Value, mean: Value) -> tuple[Value, Value]:
+    distance = code.sub(x, mean)
+    return distance, code.mul(distance, distance)
+
+
+def _centred_products(code: Code, gradient: Value, x: Value, mean: Value) -> tuple[Value, Value]:
+    return gradient, code.mul(gradient, code.sub(x, mean))
+
+
+SUMS: dict[str, tuple[int, Formula]] = {
+    "value": (1, lambda _, x: (x,)),
+    "product": (1, lambda code, *values: (reduce(code.mul, values),)),
+    "centred_squares": (2, _centred_squares),
+    "centred_products": (2, _centred_products),
+    "normalised_products": (2, lambda code, g, x, mean, scale: (g, code.mul(g, code.mul(code.sub(x, mean), scale)))),
+}
+"""Name -> how many sums over pixels there are, and the function that returns what each of them adds."""

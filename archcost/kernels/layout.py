@@ -1,0 +1,105 @@
+"""The engine's own layout: channels in blocks of one vector, and a border of zeros around every map.
+
+    [image][channel block][halo + height + halo][halo + width + halo][lanes]
+
+A pixel is one vector, so that the distance from pixel to pixel is the same in every layer; the channels that fill up
+the last block are zero. The border is as wide as the widest padding of the operators that read the tensor; whoever
+writes the tensor writes the inside only. NCHW exists where a graph begins and ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from archcost.geometry import Shape, Sides
+
+Array = npt.NDArray[np.floating]
+
+CACHE_LINE = 64
+
+
+def aligned(elements: int, dtype: npt.DTypeLike) -> Array:
+    """Return a zeroed array whose first element lies at a multiple of a cache line."""
+    size = np.dtype(dtype).itemsize
+    memory = np.zeros(elements + CACHE_LINE // size, dtype)
+    start = (-memory.ctypes.data % CACHE_LINE) // size
+    return memory[start : start + elements]
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """A tensor (N, C, H, W) in blocks; (N, C) is a map of one pixel.
+
+    Attributes:
+        images: N.
+        shape: (C, H, W).
+        halo: ((top, bottom), (left, right)).
+        lanes: channels of a block.
+        memory: the elements, [N, blocks, rows, columns, lanes].
+        channels_last: the graph's axes are (H, W, C). Only the order of the graph's axes differs, not the elements.
+    """
+
+    images: int
+    shape: tuple[int, int, int]
+    halo: Sides
+    lanes: int
+    memory: Array
+    channels_last: bool = False
+
+    @classmethod
+    def make(cls, images: int, shape: Shape, halo: Sides, lanes: int, dtype: npt.DTypeLike) -> Blocked:
+        """Return a zeroed tensor with memory of its own."""
+        channels, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
+        rows, columns = height + sum(halo[0]), width + sum(halo[1])
+        size = (images, -(-channels // lanes), rows, columns, lanes)
+        memory = aligned(int(np.prod(size)), dtype).reshape(size)
+        return cls(images, (channels, height, width), halo, lanes, memory)
+
+    @property
+    def pixel_step(self) -> int:
+        """Bytes from a pixel to the next."""
+        return int(self.memory.strides[3])
+
+    @property
+    def row_step(self) -> int:
+        """Bytes from a row to the next."""
+        return int(self.memory.strides[2])
+
+    @property
+    def block_step(self) -> int:
+        """Bytes from a block of channels to the next."""
+        return int(self.memory.strides[1])
+
+    @property
+    def image_step(self) -> int:
+        """Bytes from an image to the next."""
+        return int(self.memory.strides[0])
+
+    def address(self, row: int = 0, column: int = 0) -> int:
+        """Return the address of a pixel of the first block; negative positions lie in the halo."""
+        start = int(self.memory.ctypes.data)
+        return start + (row + self.halo[0][0]) * self.row_step + (column + self.halo[1][0]) * self.pixel_step
+
+    def inside(self) -> Array:
+        """Return the elements without the halo, [N, blocks, H, W, lanes], as a view."""
+        (top, _), (left, _) = self.halo
+        _, height, width = self.shape
+        return self.memory[:, :, top : top + height, left : left + width]
+
+    def write(self, values: Array) -> None:
+        """Set the tensor from an array (N, C, H, W)."""
+        channels = self.shape[0]
+        padded = np.zeros((self.images, self.memory.shape[1] * self.lanes, *self.shape[1:]), self.memory.dtype)
+        padded[:, :channels] = values.reshape(self.images, *self.shape)
+        blocks = padded.reshape(self.images, -1, self.lanes, *self.shape[1:])
+        self.inside()[...] = blocks.transpose(0, 1, 3, 4, 2)
+
+    def read(self) -> Array:
+        """Return the tensor as an array (N, C, H, W) of its own."""
+        channels, height, width = self.shape
+        lanes = self.memory.shape[1] * self.lanes
+        plain = self.inside().transpose(0, 1, 4, 2, 3).reshape(self.images, lanes, height, width)
+        return np.array(plain[:, :channels], order="C")

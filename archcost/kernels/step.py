@@ -1,0 +1,39 @@
+"""A step: one row of a program, that is a compiled function and the arguments it is called with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+WORDS = 40
+"""64-bit integers of a row; the first is the address of the counter from which the threads take their units."""
+
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of a program.
+
+    Attributes:
+        function: address of the step function, ``void(row, thread, threads)``.
+        arguments: what follows the counter in the row.
+        keep: the arrays that the arguments point to; a step keeps them alive.
+        name: the node of the graph that it works for.
+        prepares: whether it reads parameters and buffers alone (packing weights): inference runs it again only when
+            these may have changed.
+    """
+
+    function: int
+    arguments: tuple[int, ...]
+    keep: tuple[object, ...] = ()
+    name: str = ""
+    prepares: bool = False
+
+
+def tabled(rows: Sequence[Sequence[int]]) -> Integers:
+    """Return a table of 64-bit integers for a step function to read."""
+    return np.array(rows, np.int64).reshape(len(rows), -1)

@@ -1,0 +1,28 @@
+"""Factories of the micro-kernels, for ``compiled.address``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.extending import intrinsic
+
+from archcost.kernels.functions import EPILOGUES
+from archcost.kernels.microkernel import Tile, write_tile
+from archcost.kernels.target import TARGETS, Precision
+from archcost.kernels.vector import Code
+
+
+def tile_kernel(target: str, precision: Precision, activation: str, *tile: int) -> Any:
+    """Return the micro-kernel of ``Tile._make(tile)`` as an intrinsic."""
+    lanes = TARGETS[target].lanes(precision)
+
+    @intrinsic
+    def operation(_context: Any, record: Any) -> Any:
+        def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            write_tile(Code(builder, lanes, precision), arguments[0], Tile._make(tile), EPILOGUES[activation])
+            return context.get_dummy_value()
+
+        return types.void(types.intp), write
+
+    return operation

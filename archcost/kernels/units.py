@@ -1,0 +1,42 @@
+"""How the threads share a step: they take units from its counter until none is left.
+
+A unit computes the same numbers whoever takes it, and nobody else writes where it writes, so that results do not depend
+on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba import njit
+
+from archcost.kernels.machine import integers, take
+
+
+@njit(nogil=True)
+def argument(row: int, index: int) -> int:
+    """Return argument ``index`` of a step (the counter is not counted)."""
+    words: int = numba.carray(integers(row), (40,), np.int64)[index + 1]
+    return words
+
+
+@njit(nogil=True)
+def next_unit(row: int, previous: int, threads: int) -> int:
+    """Return the next unit for this thread; ``previous`` is -1 at first."""
+    if threads == 1:
+        return previous + 1
+    counter = numba.carray(integers(row), (1,), np.int64)[0]
+    taken: int = take(counter, 1)
+    return taken
+
+
+LEAST_WORK = 4096
+"""Vector operations of a unit: a microsecond or so, many times what it costs to take a unit."""
+
+
+def lines_per_unit(lines: int, work: int) -> int:
+    """Return how many of ``lines`` form a unit, if a line takes ``work`` vector operations.
+
+    Units are large enough to be worth taking and, where that allows it, at least sixteen.
+    """
+    return max(1, min(-(-lines // 16), -(-LEAST_WORK // max(1, work))))
