@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from archcost.build import Builder, Sequential, Tensor
     from archcost.cost import Cost
+    from archcost.engine.network import Network
     from archcost.errors import ArchcostError
     from archcost.graph import Graph, Node
     from archcost.interop.model import open_model
@@ -28,6 +29,7 @@ _HOME = {
     "Builder": "archcost.build",
     "Cost": "archcost.cost",
     "Graph": "archcost.graph",
+    "Network": "archcost.engine.network",
     "Node": "archcost.graph",
     "Sequential": "archcost.build",
     "Summary": "archcost.report.summary",
@@ -44,6 +46,7 @@ __all__ = [
     "Builder",
     "Cost",
     "Graph",
+    "Network",
     "Node",
     "Sequential",
     "Summary",

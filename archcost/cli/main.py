@@ -22,7 +22,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("archcost.cli.summary", "Show what a network costs, layer by layer."),
     "compare": ("archcost.cli.compare", "Show networks side by side; --ops splits the cost by kind of operator."),
     "audit": ("archcost.cli.audit", "Check every documented figure against what is computed."),
+    "profile": ("archcost.cli.profile", "Run a network: time per layer, GFLOP/s, share of the machine's roofline."),
     "reconcile": ("archcost.cli.reconcile", "Explain what every other counter prints for a network."),
+    "verify": ("archcost.cli.verify", "Execute networks with counting loops: what is computed is what is done."),
 }
 """Command -> (module that holds it as ``command``, one line of help). A module is imported when its command runs."""
 

@@ -1,0 +1,74 @@
+"""What inference computes together: a layer that multiplies, the BatchNorm behind it, a sum and an activation.
+
+The micro-kernel adds a residual and applies an activation to its sums before it stores them, and a BatchNorm with fixed
+statistics is a factor and a shift of the packed weights: so a chain of up to four operators writes its output once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archcost.graph import Graph, Node
+from archcost.kernels.functions import EPILOGUES
+from archcost.ops import Add, BatchNorm2d, Conv2d, Linear
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Operators that one step computes.
+
+    Attributes:
+        head: the layer that multiplies.
+        norm: BatchNorm that is folded into its weights.
+        residual: node whose output is added.
+        activation: operator that is applied last.
+        last: node whose output the chain writes.
+    """
+
+    head: Node
+    norm: Node | None
+    residual: str | None
+    activation: str
+    last: str
+
+
+def chains(graph: Graph) -> dict[str, Chain]:
+    """Return the chains of ``graph``, by the name of their first node.
+
+    A node joins a chain if nobody else reads what comes before it. A sum belongs to the later one of the two layers
+    that it adds, since the other's output must be there.
+    """
+    readers: dict[str, list[Node]] = {node.name: [] for node in graph}
+    for node in graph:
+        for name in set(node.inputs):
+            readers[name].append(node)
+    order = {node.name: number for number, node in enumerate(graph)}
+    result: dict[str, Chain] = {}
+    ends: dict[str, int] = {}
+
+    def following(name: str) -> Node | None:
+        return readers[name][0] if len(readers[name]) == 1 and name not in graph.outputs else None
+
+    for node in graph:
+        if not isinstance(node.op, (Conv2d, Linear)):
+            continue
+        last, norm, residual, activation = node.name, None, None, "Identity"
+        after = following(last)
+        if isinstance(node.op, Conv2d) and after is not None and isinstance(after.op, BatchNorm2d):
+            norm, last = after, after.name
+            after = following(last)
+        if after is not None and isinstance(after.op, Add) and len(after.inputs) == 2:
+            other = next((name for name in after.inputs if name != last), None)
+            # The other summand is ready if it, or the chain that writes it, comes before this layer.
+            if (
+                other is not None
+                and graph.shapes[other] == graph.shapes[last]
+                and ends.get(other, order[other]) < order[node.name]
+            ):
+                residual, last = other, after.name
+                after = following(last)
+        if after is not None and type(after.op).__name__ in EPILOGUES and type(after.op).__name__ != "Identity":
+            activation, last = type(after.op).__name__, after.name
+        result[node.name] = Chain(node, norm, residual, activation, last)
+        ends[last] = order[node.name]
+    return result

@@ -1,0 +1,224 @@
+"""A network that runs: parameters, the forward pass, the loss and its gradients."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archcost.engine.initial import initial_tensors
+from archcost.engine.lowering import Backpropagation, Lowered, Setting, logits_of
+from archcost.engine.program import Program, grouped
+from archcost.engine.team import team, thread_count
+from archcost.engine.watched import Watched
+from archcost.errors import UsageError
+from archcost.geometry import shape_text
+from archcost.graph import Graph
+from archcost.kernels import loss as losses
+from archcost.kernels.layout import Array
+from archcost.kernels.step import Step
+from archcost.kernels.target import ELEMENT_BYTES, Precision, current
+from archcost.report.training import frozen_nodes
+
+Images = npt.ArrayLike | Sequence[npt.ArrayLike]
+
+
+class Network:
+    """A graph with parameters, ready to run on arrays.
+
+    Args:
+        graph: the network.
+        seed: of the first parameter values and of the masks.
+        precision: "float32" or "float64".
+        threads: how many compute; None for ``ARCHCOST_THREADS`` or all processors. Results do not depend on it.
+        freeze: patterns of layers or scopes whose parameters get no gradient (``summary --freeze``).
+        check_finite: refuse inputs that hold NaN or infinity.
+
+    Attributes:
+        parameters: name -> array in the graph's shape (``layer1.0.conv1.weight``); writing into it takes effect.
+        buffers: name -> array, such as running statistics.
+
+    Raises:
+        GraphError: if an operator or a shape of the graph cannot be run.
+        UsageError: for an unknown precision, thread count or pattern.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        seed: int = 0,
+        precision: Precision = "float32",
+        threads: int | None = None,
+        freeze: Iterable[str] = (),
+        check_finite: bool = False,
+    ) -> None:
+        if precision not in ELEMENT_BYTES:
+            raise UsageError(f"`precision` (={precision!r}) must be {' or '.join(map(repr, ELEMENT_BYTES))}")
+        self.graph = graph
+        self.precision = precision
+        self.check_finite = check_finite
+        self.team = team(thread_count(threads))
+        self._lock = threading.Lock()
+        frozen = frozen_nodes(graph, freeze)
+        self._trained = frozenset(node.name for node in graph if graph.params(node) and node.name not in frozen)
+        parameters, buffers = initial_tensors(graph, seed, precision)
+        self.parameters = Watched(parameters)
+        self.buffers = Watched(buffers)
+        random = np.zeros((len(graph), 3), np.int64)
+        random[:, 0], random[:, 2] = seed, np.arange(len(graph))
+        self._random = random
+        self._setting = Setting(current(), precision, parameters, buffers, random)
+        self._version = 0
+        self._inference: dict[int, _Inference] = {}
+        self._training: dict[int, _Training] = {}
+
+    def __call__(self, images: Images) -> Array | tuple[Array, ...]:
+        """Return the outputs for a batch: (N, C, H, W) -> (N, classes); several inputs and outputs are sequences.
+
+        Raises:
+            UsageError: for another shape, other things than numbers, or (with ``check_finite``) numbers not finite.
+        """
+        batch = self._batch(images)
+        count = len(batch[0])
+        if count == 0:
+            return self._result(
+                [np.zeros((0, *self.graph.shapes[name]), self.precision) for name in self.graph.outputs]
+            )
+        with self._lock:
+            inference = self._ready(count)
+            self._fill(inference.lowered, batch)
+            inference.program.run(self.team)
+            return self._result([array.copy() for array in inference.lowered.outputs.values()])
+
+    def _ready(self, count: int) -> _Inference:
+        """Return the programs of inference for ``count`` images, with weights packed as they are now."""
+        if count not in self._inference:
+            self._inference[count] = _Inference(self.graph, count, self._setting)
+        # Both are asked: each answers for the time since it was asked last.
+        if self.parameters.may_have_changed() | self.buffers.may_have_changed():
+            self._version += 1
+        inference = self._inference[count]
+        if inference.version != self._version:
+            inference.prepare.run(self.team)
+            inference.version = self._version
+        return inference
+
+    def inference_steps(self, images: int) -> tuple[Program, list[tuple[str, list[Step]]]]:
+        """Return the program of inference for a batch of ``images``, and its steps by the node that they work for."""
+        inference = self._ready(images)
+        return inference.program, grouped(inference.program.steps)
+
+    def loss_and_gradients(self, images: Images, labels: npt.ArrayLike) -> tuple[float, dict[str, Array]]:
+        """Return the mean softmax cross-entropy of a batch and its gradient by every trained parameter.
+
+        Batch statistics are used, and running statistics updated with the momentum of each BatchNorm. A final Softmax
+        is part of the loss; auxiliary outputs are not.
+
+        Args:
+            images: (N, C, H, W).
+            labels: class of each image, (N,).
+
+        Returns:
+            The loss, and name -> gradient in the parameter's shape.
+        """
+        batch = self._batch(images)
+        count = len(batch[0])
+        targets = self._labels(labels, count)
+        with self._lock:
+            if count not in self._training:
+                self._training[count] = _Training(self.graph, count, self._setting, self._trained)
+            training = self._training[count]
+            self._fill(training.lowered, batch)
+            training.labels[:] = targets
+            self._random[:, 1] += 1
+            training.program.run(self.team)
+            self.buffers.touch()
+            return float(training.loss.value[0]), self._owned(training.back.gradients)
+
+    def _owned(self, gradients: dict[str, Array]) -> dict[str, Array]:
+        """Return copies of the gradients, those of nodes that share parameters summed to their owner's."""
+        result: dict[str, Array] = {}
+        for node in self.graph:
+            for name in self.graph.params(node):
+                gradient = gradients.get(f"{node.name}.{name}")
+                if gradient is not None:
+                    key = f"{node.shares or node.name}.{name}"
+                    result[key] = result[key] + gradient if key in result else gradient.copy()
+        return result
+
+    def _result(self, outputs: list[Array]) -> Array | tuple[Array, ...]:
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _fill(self, lowered: Lowered, batch: list[Array]) -> None:
+        for plain, values in zip(lowered.inputs.values(), batch):
+            plain[...] = values
+
+    def _batch(self, images: Images) -> list[Array]:
+        """Return the inputs as arrays of the right shapes, one for each input of the graph."""
+        nodes = self.graph.inputs
+        given: list[Any] = [images] if len(nodes) == 1 else list(images)  # type: ignore[arg-type]
+        if len(given) != len(nodes):
+            raise UsageError(f"{self.graph.name} has {len(nodes)} inputs, not {len(given)}")
+        arrays = []
+        for node, value in zip(nodes, given):
+            array = np.asarray(value)
+            shape = self.graph.shapes[node.name]
+            if array.shape[1:] != shape or array.ndim != len(shape) + 1:
+                raise UsageError(
+                    f"input {node.name!r} must be (images, {', '.join(map(str, shape))}), not {array.shape}"
+                    + _layout_hint(array.shape, shape)
+                )
+            if array.dtype.kind != "f":
+                raise UsageError(f"input {node.name!r} must hold floating-point numbers, not {array.dtype}")
+            if self.check_finite and not np.isfinite(array).all():
+                raise UsageError(f"input {node.name!r} holds numbers that are not finite")
+            arrays.append(array)
+        if any(len(array) != len(arrays[0]) for array in arrays):
+            raise UsageError(f"the inputs hold {', '.join(str(len(array)) for array in arrays)} images")
+        return arrays
+
+    def _labels(self, labels: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
+        classes = self.graph.shapes[logits_of(self.graph)]
+        array = np.asarray(labels)
+        if len(classes) != 1:
+            raise UsageError(f"the loss needs an output of (classes,), not {shape_text(classes)}")
+        if array.shape != (count,) or array.dtype.kind not in "iu":
+            raise UsageError(f"labels must be {count} integers, not {array.dtype} of shape {array.shape}")
+        if count == 0:
+            raise UsageError("the loss of an empty batch is not defined")
+        if array.min() < 0 or array.max() >= classes[0]:
+            raise UsageError(f"labels must lie between 0 and {classes[0] - 1}")
+        return array.astype(np.int64)
+
+
+class _Inference:
+    """The programs of inference for a number of images: what packs the weights, and what runs."""
+
+    def __init__(self, graph: Graph, images: int, setting: Setting) -> None:
+        self.lowered = Lowered(graph, images, setting, training=False)
+        steps = [*self.lowered.forward, *self.lowered.finish]
+        self.prepare = Program([step for step in steps if step.prepares])
+        self.program = Program([step for step in steps if not step.prepares])
+        self.version = -1
+
+
+class _Training:
+    """The programs of one training step for a number of images."""
+
+    def __init__(self, graph: Graph, images: int, setting: Setting, trained: frozenset[str]) -> None:
+        self.lowered = Lowered(graph, images, setting, training=True, trained=trained)
+        self.back = Backpropagation(self.lowered, trained)
+        self.labels = np.zeros(images, np.int64)
+        logits = self.lowered.tensors[logits_of(graph)]
+        self.loss = losses.cross_entropy(logits, self.labels, setting.precision, gradient=self.back.source)
+        self.program = Program([*self.lowered.forward, *self.loss.steps, *self.back.steps])
+
+
+def _layout_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Return a hint where the channels seem to stand last."""
+    swapped = len(given) == 4 and len(wanted) == 3 and (given[3], given[1], given[2]) == wanted
+    return " (channels come before rows and columns)" if swapped else ""

@@ -1,0 +1,42 @@
+"""A program: steps as tables that the threads run without returning to Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from archcost.engine.team import Team
+from archcost.kernels.step import WORDS, Step
+
+
+class Program:
+    """A sequence of steps, ready to run any number of times.
+
+    Args:
+        steps: what to do, in order; each step starts when all threads have ended the one before it.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = tuple(steps)
+        self._addresses = np.array([step.function for step in steps], np.int64)
+        self._rows = np.zeros((len(steps), WORDS), np.int64)
+        # Counters lie on cache lines of their own: two threads take units at the same time.
+        self._counters = np.zeros((len(steps), 8), np.int64)
+        for index, step in enumerate(steps):
+            self._rows[index, 0] = self._counters[index].ctypes.data
+            self._rows[index, 1 : 1 + len(step.arguments)] = step.arguments
+
+    def run(self, team: Team) -> None:
+        """Run all steps on the threads of ``team``; only one run of a program at a time."""
+        if self.steps:
+            self._counters.fill(0)
+            team.run(self._addresses, self._rows)
+
+
+def grouped(steps: Sequence[Step]) -> list[tuple[str, list[Step]]]:
+    """Return the steps of each node, in the order of the first."""
+    groups: dict[str, list[Step]] = {}
+    for step in steps:
+        groups.setdefault(step.name, []).append(step)
+    return list(groups.items())

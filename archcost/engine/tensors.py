@@ -1,0 +1,134 @@
+"""Which tensor holds each node's output, and how wide its border must be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from archcost.errors import GraphError
+from archcost.geometry import Shape, Sides, shape_text
+from archcost.graph import Graph, Node
+from archcost.kernels.conv import input_halo
+from archcost.kernels.layout import Blocked
+from archcost.ops import (
+    Dropout,
+    DropPath,
+    Flatten,
+    Identity,
+    Linear,
+    Reshape,
+    Transpose,
+)
+from archcost.ops.activation import Activation
+from archcost.ops.dropout import RandomMask
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+NO_HALO: Sides = ((0, 0), (0, 0))
+
+
+def image_shape(node: Node, shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
+    """Return a graph's shape as (C, H, W).
+
+    Raises:
+        GraphError: if the engine has no layout for it.
+    """
+    if len(shape) == 1:
+        return shape[0], 1, 1
+    if len(shape) == 3:
+        return (shape[2], shape[0], shape[1]) if channels_last else (shape[0], shape[1], shape[2])
+    raise GraphError(f"{node.name}: the engine runs tensors of one or three axes, not {shape_text(shape)}")
+
+
+def channels_last_nodes(graph: Graph) -> frozenset[str]:
+    """Return the nodes whose output has the axes (H, W, C): behind a transposition to it, until one back."""
+    last: set[str] = set()
+    for node in graph:
+        before = any(name in last for name in node.inputs)
+        if isinstance(node.op, Transpose):
+            turned = node.op.axes == (2, 0, 1) if before else node.op.axes == (1, 2, 0)
+            if turned != before:
+                last.add(node.name)
+        elif before and len(graph.shapes[node.name]) == 3 and not isinstance(node.op, Reshape):
+            last.add(node.name)
+    return frozenset(last)
+
+
+def aliases(graph: Graph, *, training: bool) -> dict[str, str]:
+    """Return for each node the node whose tensor it uses: itself, or its input's where nothing is computed.
+
+    A Flatten in front of dense layers keeps the map: the dense layer reads it as a convolution with a kernel of the
+    map's size does.
+    """
+    consumers: dict[str, list[Node]] = {node.name: [] for node in graph}
+    for node in graph:
+        for name in node.inputs:
+            consumers[name].append(node)
+    last = channels_last_nodes(graph)
+    holder: dict[str, str] = {}
+    for node in graph:
+        free = isinstance(node.op, Identity) or (isinstance(node.op, RandomMask) and not training)
+        if isinstance(node.op, Transpose):
+            free = (node.op.axes == (1, 2, 0) and node.inputs[0] not in last) or (
+                node.op.axes == (2, 0, 1) and node.inputs[0] in last
+            )
+        elif isinstance(node.op, Reshape):
+            before, after = graph.shapes[node.inputs[0]], graph.shapes[node.name]
+            free = before == after or {before, after} == {(before[0],), (before[0], 1, 1)}
+        elif isinstance(node.op, Flatten):
+            before = graph.shapes[node.inputs[0]]
+            free = before[1:] in ((), (1, 1)) or _only_dense(graph, node, consumers, last)
+        holder[node.name] = holder[node.inputs[0]] if free else node.name
+    return holder
+
+
+def _only_dense(graph: Graph, node: Node, consumers: dict[str, list[Node]], last: frozenset[str]) -> bool:
+    """Return whether a flattened map is read by dense layers only, dropout and activations between them left aside."""
+    if node.name in graph.outputs or any(name in last for name in node.inputs):
+        return False
+    passing = (Dropout, DropPath, Identity, Activation)
+    return all(
+        isinstance(reader.op, Linear)
+        or (
+            isinstance(reader.op, passing)
+            and not hasattr(reader.op, "axis")
+            and _only_dense(graph, reader, consumers, last)
+        )
+        for reader in consumers[node.name]
+    )
+
+
+def halos(graph: Graph, holder: dict[str, str]) -> dict[str, Sides]:
+    """Return the border of each tensor: the widest that the convolutions that read it ask for."""
+    result = dict.fromkeys(graph.shapes, NO_HALO)
+    for node in graph:
+        if node.inputs:
+            owner = holder[node.inputs[0]]
+            edges = input_halo(node.op, graph.shapes[node.inputs[0]], graph.shapes[node.name])
+            result[owner] = wider(result[owner], edges)
+    return result
+
+
+def wider(a: Sides, b: Sides) -> Sides:
+    """Return the border that holds both."""
+    (top, bottom), (left, right) = ((max(x, y) for x, y in zip(a[axis], b[axis])) for axis in (0, 1))
+    return (top, bottom), (left, right)
+
+
+def make_tensors(
+    graph: Graph, images: int, holder: dict[str, str], border: dict[str, Sides], lanes: int, dtype: npt.DTypeLike
+) -> dict[str, Blocked]:
+    """Return a tensor for every node; nodes of one holder share its memory."""
+    last = channels_last_nodes(graph)
+    tensors: dict[str, Blocked] = {}
+    for node in graph:
+        owner, is_last = holder[node.name], node.name in last
+        if owner == node.name:
+            shape = image_shape(node, graph.shapes[node.name], channels_last=is_last)
+            made = Blocked.make(images, shape, border[node.name], lanes, dtype)
+            tensors[node.name] = replace(made, channels_last=is_last)
+        else:
+            # The owner's map: a flattened tensor keeps its rows and columns.
+            tensors[node.name] = replace(tensors[owner], channels_last=is_last)
+    return tensors
