@@ -111,21 +111,27 @@ def input_halo(op: Op, source: Shape, output: Shape) -> Sides:
     """
     if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
         return NO_HALO
-    layer = convolution_layer(op, source, output)
-    halo = spread_halo if layer.spreads else forward_halo
-    larger, smaller = (output, source) if layer.spreads else (source, output)
-    return halo(layer.window, larger[1:], smaller[1:])
+    return _halo(convolution_layer(op, source, output), source, output, backward=False)
 
 
-def gradient_halo(operation: Operation) -> Sides:
-    """Return the border that the gradient of an operation's output should have; a narrower one costs a copy."""
-    op, source, output = operation.op, operation.inputs[0].shape if operation.inputs else (), operation.output.shape
+def gradient_halo(op: Op, source: Shape, output: Shape) -> Sides:
+    """Return the border that the gradient of an operator's output should have; a narrower one costs a copy."""
     if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
         return NO_HALO
-    layer = convolution_layer(op, source, output)
-    halo = forward_halo if layer.spreads else spread_halo
-    larger, smaller = (output, source) if layer.spreads else (source, output)
-    return halo(layer.window, larger[1:], smaller[1:])
+    return _halo(convolution_layer(op, source, output), source, output, backward=True)
+
+
+def _halo(layer: Layer, source: Shape, output: Shape, *, backward: bool) -> Sides:
+    """Return the border of what a layer reads: its input, or on the way back its output's gradient."""
+    larger, smaller = (output[1:], source[1:]) if layer.spreads else (source[1:], output[1:])
+    if layer.spreads == backward:
+        return forward_halo(layer.window, larger, smaller)
+    return NO_HALO if _is_pixel(layer, smaller) else spread_halo(layer.window, larger, smaller)
+
+
+def _is_pixel(layer: Layer, smaller: Shape) -> bool:
+    """Return whether the smaller map is spread over the larger one as a dense layer's input."""
+    return smaller == (1, 1) and not layer.filters.is_depthwise
 
 
 class Setting(NamedTuple):
@@ -150,7 +156,7 @@ def spread(
     layer: Layer, source: Blocked, target: Blocked, weight: Array, bias: Array | None, setting: Setting, fusion: Fusion
 ) -> Parts:
     """Return the steps that compute the larger map ``target`` from the smaller map ``source``."""
-    if source.shape[1:] == (1, 1) and not layer.filters.is_depthwise:
+    if _is_pixel(layer, source.shape[1:]):
         return _spread_pixel(layer, source, target, weight, bias, setting, fusion)
     needed = spread_halo(layer.window, target.shape[1:], source.shape[1:])
     copies, source = with_halo(source, needed, *setting)

@@ -205,7 +205,7 @@ def _pass(
     keep: Sequence[object],
 ) -> Step:
     field, offsets = one.field, np.array(one.offsets or (0,), np.int64)
-    if field.columns == 1 < field.rows:
+    if field.columns == 1 < field.rows and field.writes_alike("row_step"):
         field = field.moved(field.images, 1, field.rows, lambda o: (o.image_step, 0, o.row_step))
     taps = len(offsets)
     unroll = max(count for count in range(1, 10) if taps % count == 0)

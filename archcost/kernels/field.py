@@ -37,14 +37,14 @@ class Field:
         """Return the same outputs with the longest rows: axes that continue each other are one.
 
         A map of one column is one row; if it is one pixel, the images are its columns (dense layers), and if it is one
-        short row, they are its rows.
+        short row, they are its rows. Output and residual have one step from column to column.
         """
         field = self
-        if field.columns == 1:
+        if field.columns == 1 and field.writes_alike("row_step"):
             field = field.moved(field.images, 1, field.rows, lambda o: (o.image_step, 0, o.row_step))
         if field.rows > 1 and all(o.row_step == field.columns * o.pixel_step for o in field.operands):
             field = field.moved(field.images, 1, field.rows * field.columns, lambda o: (o.image_step, 0, o.pixel_step))
-        if field.columns == 1:
+        if field.columns == 1 and field.rows == 1 and field.writes_alike("image_step"):
             field = field.moved(1, 1, field.images, lambda o: (0, 0, o.image_step))
         elif field.rows == 1:
             field = field.moved(1, field.images, field.columns, lambda o: (0, o.image_step, o.pixel_step))
@@ -54,6 +54,10 @@ class Field:
     def operands(self) -> list[Operand]:
         """What there is of source, target and residual."""
         return [self.source, self.target, *([self.residual] if self.residual.address else [])]
+
+    def writes_alike(self, step: str) -> bool:
+        """Return whether output and residual have the same step of this name."""
+        return len({getattr(operand, step) for operand in self.operands[1:]}) == 1
 
     def moved(self, images: int, rows: int, columns: int, steps: Any) -> Field:
         """Return the field with other sizes; ``steps`` gives an operand's steps of image, row and pixel."""

@@ -81,6 +81,8 @@ def cross_entropy_step(precision: Precision) -> Any:
                 for index in range(classes):
                     goal = smoothing / classes + (1.0 - smoothing if index == label else 0.0)
                     gradient[index // lanes * words[6] + index % lanes] = weight * (shares[index] / total - goal)
+                for index in range(classes, -(-classes // lanes) * lanes):
+                    gradient[index // lanes * words[6] + index % lanes] = 0.0
             unit = next_unit(row, unit, threads)
 
     return cross_entropy

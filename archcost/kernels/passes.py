@@ -67,8 +67,6 @@ def reach(axis_phases: Sequence[Phase], size: int) -> Pair:
 
 def spread_halo(window: Window, larger: Sequence[int], smaller: Sequence[int]) -> Sides:
     """Return the border that the smaller map needs to be spread over the larger one; sizes are (height, width)."""
-    if tuple(smaller) == (1, 1):
-        return (0, 0), (0, 0)
     rows, columns = (reach(phases(window, axis, larger[axis]), smaller[axis]) for axis in (0, 1))
     return rows, columns
 

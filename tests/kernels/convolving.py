@@ -160,7 +160,7 @@ class Layer:
             op, (self.input,), replace(self.output, channels_last=channels_last), (shape,), out, self.parameters, {},
             TARGETS[target], precision, training=True,
         )  # fmt: skip
-        self.border = conv.gradient_halo(self.operation) if halo else NONE
+        self.border = conv.gradient_halo(op, source, result) if halo else NONE
 
     def _tensor(self, values: Array, halo: Sides, channels_last: bool = False) -> Blocked:
         made = Blocked.make(len(values), values.shape[1:], halo, self.lanes, self.precision)

@@ -42,6 +42,7 @@ CASES: dict[str, tuple[Op, tuple[int, int, int]]] = {
     "many groups": (Conv2d(40, 3, 1, 1, 1, 20), (40, 4, 4)),
     "depthwise": (Conv2d(20, 3, 1, 1, 1, 20), (20, 6, 6)),
     "depthwise stride 2": (Conv2d(20, 5, 2, 2, 1, 20), (20, 9, 8)),
+    "depthwise to one pixel": (Conv2d(20, 3, 2, 1, 1, 20), (20, 2, 2)),
     "depthwise 7x7 dilated": (Conv2d(17, 7, 1, 6, 2, 17, bias=False), (17, 8, 5)),
     "depthwise of one column": (Conv2d(17, 3, (3, 1), 1, 1, 17), (17, 8, 1)),
     "depthwise with multiplier": (Conv2d(32, 3, 1, 1, 1, 16), (16, 5, 5)),
@@ -142,7 +143,19 @@ def test_many_positions_are_summed_in_parts(shape: tuple[int, int, int]) -> None
         assert error(gradients[0], results[0].expected().parameters["weight"]) < 2e-6
 
 
-@pytest.mark.parametrize("name", ["3x3", "groups that share blocks", "groups in blocks", "depthwise", "transposed"])
+FUSED = [
+    "3x3",
+    "1x1 on one pixel",
+    "one column",
+    "groups that share blocks",
+    "groups in blocks",
+    "depthwise",
+    "depthwise of one column",
+    "transposed",
+]
+
+
+@pytest.mark.parametrize("name", FUSED)
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_inference_fuses_scale_residual_and_activation(name: str, precision: Precision) -> None:
     op, shape = CASES[name]
