@@ -90,7 +90,14 @@ IMPORTS = {name: sorted(set(imported(path))) for name, path in MODULES.items()}
 OWN = {name: [other for other in found if other.split(".")[0] == "archcost"] for name, found in IMPORTS.items()}
 
 TRUNK = ("archcost.errors", "archcost.geometry", "archcost.cost", "archcost.ops")
-GRAPH = (*TRUNK, "archcost.graph", "archcost.build", "archcost.serialize", "archcost.receptive_field")
+GRAPH = (
+    *TRUNK,
+    "archcost.graph",
+    "archcost.build",
+    "archcost.serialize",
+    "archcost.receptive_field",
+    "archcost.patterns",
+)
 REPORT = (*GRAPH, "archcost.report", "archcost.zoo", "archcost.data")
 LAYERS: dict[str, tuple[str, ...]] = {
     "archcost.errors": (),
@@ -101,6 +108,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "archcost.build": GRAPH,
     "archcost.serialize": GRAPH,
     "archcost.receptive_field": GRAPH,
+    "archcost.patterns": GRAPH,
     "archcost.zoo": (*GRAPH, "archcost.zoo"),
     "archcost.report": REPORT,
     "archcost.interop": (*REPORT, "archcost.interop", "archcost.engine"),

@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from archcost.graph import Graph
+from archcost.patterns import matches
 from archcost.report.figures import Figure, documented
 from archcost.report.formats import Table
 from archcost.report.printed import Agreement
 from archcost.report.stacks import build
-from archcost.report.training import matches
 from archcost.report.verify import Verification
 
 HEADERS = ("id", "what", "stated", "counted by execution", "verdict", "executed network", "source")

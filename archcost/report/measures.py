@@ -18,8 +18,8 @@ from archcost.geometry import Shape, pair, product
 from archcost.graph import Graph, Node
 from archcost.ops.base import Input
 from archcost.ops.conv import Conv2d
+from archcost.patterns import matches
 from archcost.report.printed import Value
-from archcost.report.training import matches
 
 WEIGHTED = ("conv", "dense")
 """Families whose layers have weights: what papers call a layer."""

@@ -9,13 +9,13 @@ from fnmatch import fnmatchcase
 from archcost.errors import UsageError
 from archcost.geometry import shape_text
 from archcost.graph import Graph
+from archcost.patterns import frozen_nodes, matches
 from archcost.report.columns import COLUMNS, COUNTED, DEFAULT, TRAINING, checked_columns, checked_sort
 from archcost.report.formats import Cell, Format, Table, as_csv, as_html
 from archcost.report.layers import remainder, tree_cells
 from archcost.report.rows import Row, fold, rows_of, summed, total
 from archcost.report.text import footer
 from archcost.report.totals import Totals, TrainingTotals, totals_of, training_totals_of
-from archcost.report.training import frozen_nodes, matches
 
 SCHEMA = "archcost.summary/1"
 DEFAULT_DEPTH = 2

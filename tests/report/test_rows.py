@@ -10,8 +10,8 @@ from hypothesis import given
 from archcost.build import Builder
 from archcost.graph import Graph
 from archcost.ops import BatchNorm2d, Conv2d, Input, Sigmoid
+from archcost.patterns import frozen_nodes
 from archcost.report.rows import ADDITIVE, Row, fold, rows_of, total
-from archcost.report.training import frozen_nodes
 from archcost.zoo.catalogue import CATALOGUE
 from tests.conftest import catalogue_graph
 from tests.report.generated import graphs, plain_network

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import pytest
 
 from archcost.errors import UsageError
+from archcost.patterns import frozen_nodes
 from archcost.report.rows import rows_of
 from archcost.report.totals import Totals, TrainingTotals, totals_of, training_totals_of
-from archcost.report.training import frozen_nodes
 from tests.conftest import catalogue_graph
 from tests.report.generated import plain_network
 

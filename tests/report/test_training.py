@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 
 from archcost.build import Builder, Sequential
-from archcost.errors import UsageError
 from archcost.graph import Graph
 from archcost.ops import (
     Add,
@@ -23,8 +22,9 @@ from archcost.ops import (
     Sigmoid,
     SiLU,
 )
+from archcost.patterns import frozen_nodes
 from archcost.report.rows import rows_of, total
-from archcost.report.training import backward_pass, frozen_nodes, matches, saved_activation_bytes
+from archcost.report.training import backward_pass, saved_activation_bytes
 from archcost.zoo.catalogue import CATALOGUE
 from tests.conftest import catalogue_graph
 from tests.report.generated import graphs, plain_network
@@ -159,43 +159,6 @@ def test_shared_layer_is_frozen_with_its_owner() -> None:
     assert frozen_nodes(graph, ["owner"]) == {"owner", "copy"}
     assert check(graph, frozenset({"owner", "copy"}))["input_gradient_mult_adds"] == 0
     assert check(graph)["weight_gradient_mult_adds"] == 128
-
-
-@pytest.mark.parametrize(
-    ("pattern", "message"),
-    [
-        ("nothing", r"pattern 'nothing' matches no layer with parameters"),
-        ("layer5", r"matches no layer with parameters \(did you mean 'layer\d"),
-        ("relu", r"pattern 'relu' matches no layer with parameters"),
-        ("", r"pattern '' matches no layer with parameters"),
-        ("layer[5-9]", r"matches no layer with parameters"),
-    ],
-)
-def test_pattern_that_freezes_nothing_is_an_error(pattern: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        frozen_nodes(catalogue_graph("resnet18"), ["fc", pattern])
-
-
-@pytest.mark.parametrize(
-    ("pattern", "layers"),
-    [
-        ("fc", 1),
-        ("layer1", 8),  # two blocks of two convolutions and two normalisations
-        ("layer1.0", 4),
-        ("layer1.0.conv?", 2),
-        ("*.bn1", 8),
-        ("layer[12].*.conv1", 4),
-        ("*downsample*", 6),
-    ],
-)
-def test_patterns(pattern: str, layers: int) -> None:
-    assert len(frozen_nodes(catalogue_graph("resnet18"), [pattern])) == layers
-
-
-def test_pattern_is_a_whole_name() -> None:
-    assert not matches("layer10.conv", "layer1")
-    assert matches("layer1.0.conv", "layer1")
-    assert not matches("layer1", "layer1.0")
 
 
 def saved(graph: Graph, *freeze: str, element_bytes: int = 4) -> int:
