@@ -23,6 +23,7 @@ class Chain:
         residual: node whose output is added.
         activation: operator that is applied last.
         last: node whose output the chain writes.
+        members: the nodes behind the first.
     """
 
     head: Node
@@ -30,6 +31,7 @@ class Chain:
     residual: str | None
     activation: str
     last: str
+    members: tuple[str, ...]
 
 
 def chains(graph: Graph) -> dict[str, Chain]:
@@ -53,9 +55,11 @@ def chains(graph: Graph) -> dict[str, Chain]:
         if not isinstance(node.op, (Conv2d, Linear)):
             continue
         last, norm, residual, activation = node.name, None, None, "Identity"
+        members: list[str] = []
         after = following(last)
         if isinstance(node.op, Conv2d) and after is not None and isinstance(after.op, BatchNorm2d):
             norm, last = after, after.name
+            members.append(last)
             after = following(last)
         if after is not None and isinstance(after.op, Add) and len(after.inputs) == 2:
             other = next((name for name in after.inputs if name != last), None)
@@ -66,9 +70,11 @@ def chains(graph: Graph) -> dict[str, Chain]:
                 and ends.get(other, order[other]) < order[node.name]
             ):
                 residual, last = other, after.name
+                members.append(last)
                 after = following(last)
         if after is not None and type(after.op).__name__ in EPILOGUES and type(after.op).__name__ != "Identity":
             activation, last = type(after.op).__name__, after.name
-        result[node.name] = Chain(node, norm, residual, activation, last)
+            members.append(last)
+        result[node.name] = Chain(node, norm, residual, activation, last, tuple(members))
         ends[last] = order[node.name]
     return result

@@ -10,18 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from archcost.engine.initial import initial_tensors
-from archcost.engine.lowering import Backpropagation, Lowered, Setting, logits_of
+from archcost.engine.lowering import Lowered, Setting
+from archcost.engine.memory import Memory
+from archcost.engine.plan import logits_of
 from archcost.engine.program import Program, grouped
+from archcost.engine.storage import Block, trained_shapes
 from archcost.engine.team import team, thread_count
+from archcost.engine.training import Training
 from archcost.engine.watched import Watched
 from archcost.errors import UsageError
 from archcost.geometry import shape_text
 from archcost.graph import Graph
-from archcost.kernels import loss as losses
 from archcost.kernels.layout import Array
 from archcost.kernels.step import Step
 from archcost.kernels.target import ELEMENT_BYTES, Precision, current
-from archcost.report.training import frozen_nodes
+from archcost.patterns import frozen_nodes
 
 Images = npt.ArrayLike | Sequence[npt.ArrayLike]
 
@@ -36,14 +39,19 @@ class Network:
         threads: how many compute; None for ``ARCHCOST_THREADS`` or all processors. Results do not depend on it.
         freeze: patterns of layers or scopes whose parameters get no gradient (``summary --freeze``).
         check_finite: refuse inputs that hold NaN or infinity.
+        initial: recipe of the first parameter values (``engine.recipes``); None for the architecture's own.
 
     Attributes:
         parameters: name -> array in the graph's shape (``layer1.0.conv1.weight``); writing into it takes effect.
         buffers: name -> array, such as running statistics.
+        trained: nodes whose parameters are trained.
+        weights, gradients: the trained parameters in one block of memory, and the gradients of the last training step
+            in another of the same layout. Who writes into ``weights`` must ``parameters.touch()``.
+        setting: what the programs are made for.
 
     Raises:
         GraphError: if an operator or a shape of the graph cannot be run.
-        UsageError: for an unknown precision, thread count or pattern.
+        UsageError: for an unknown precision, thread count, pattern or recipe, or a seed that is none.
     """
 
     def __init__(
@@ -55,6 +63,7 @@ class Network:
         threads: int | None = None,
         freeze: Iterable[str] = (),
         check_finite: bool = False,
+        initial: str | None = None,
     ) -> None:
         if precision not in ELEMENT_BYTES:
             raise UsageError(f"`precision` (={precision!r}) must be {' or '.join(map(repr, ELEMENT_BYTES))}")
@@ -64,17 +73,22 @@ class Network:
         self.team = team(thread_count(threads))
         self._lock = threading.Lock()
         frozen = frozen_nodes(graph, freeze)
-        self._trained = frozenset(node.name for node in graph if graph.params(node) and node.name not in frozen)
-        parameters, buffers = initial_tensors(graph, seed, precision)
+        self.trained = frozenset(node.name for node in graph if graph.params(node) and node.name not in frozen)
+        shapes = trained_shapes(graph, self.trained)
+        self.weights, self.gradients = Block(shapes, precision), Block(shapes, precision)
+        parameters, buffers = initial_tensors(graph, seed, precision, initial, thread_count(threads))
+        for name, array in self.weights.arrays.items():
+            array[...] = parameters[name]
+            parameters[name] = array
         self.parameters = Watched(parameters)
         self.buffers = Watched(buffers)
         random = np.zeros((len(graph), 3), np.int64)
         random[:, 0], random[:, 2] = seed, np.arange(len(graph))
         self._random = random
-        self._setting = Setting(current(), precision, parameters, buffers, random)
+        self.setting = Setting(current(), precision, parameters, buffers, random)
         self._version = 0
         self._inference: dict[int, _Inference] = {}
-        self._training: dict[int, _Training] = {}
+        self._training: dict[int, Training] = {}
 
     def __call__(self, images: Images) -> Array | tuple[Array, ...]:
         """Return the outputs for a batch: (N, C, H, W) -> (N, classes); several inputs and outputs are sequences.
@@ -97,7 +111,7 @@ class Network:
     def _ready(self, count: int) -> _Inference:
         """Return the programs of inference for ``count`` images, with weights packed as they are now."""
         if count not in self._inference:
-            self._inference[count] = _Inference(self.graph, count, self._setting)
+            self._inference[count] = _Inference(self.graph, count, self.setting)
         # Both are asked: each answers for the time since it was asked last.
         if self.parameters.may_have_changed() | self.buffers.may_have_changed():
             self._version += 1
@@ -112,6 +126,10 @@ class Network:
         inference = self._ready(images)
         return inference.program, grouped(inference.program.steps)
 
+    def inference_memory(self, images: int) -> Memory:
+        """Return the memory that inference of a batch of ``images`` uses for activations."""
+        return self._ready(images).lowered.memory
+
     def loss_and_gradients(self, images: Images, labels: npt.ArrayLike) -> tuple[float, dict[str, Array]]:
         """Return the mean softmax cross-entropy of a batch and its gradient by every trained parameter.
 
@@ -123,32 +141,22 @@ class Network:
             labels: class of each image, (N,).
 
         Returns:
-            The loss, and name -> gradient in the parameter's shape.
+            The loss, and name -> gradient in the parameter's shape; zero where the loss does not depend on it.
         """
         batch = self._batch(images)
         count = len(batch[0])
         targets = self._labels(labels, count)
         with self._lock:
             if count not in self._training:
-                self._training[count] = _Training(self.graph, count, self._setting, self._trained)
+                self._training[count] = Training(self.graph, count, self.setting, self.trained, self.gradients.arrays)
             training = self._training[count]
             self._fill(training.lowered, batch)
             training.labels[:] = targets
             self._random[:, 1] += 1
             training.program.run(self.team)
             self.buffers.touch()
-            return float(training.loss.value[0]), self._owned(training.back.gradients)
-
-    def _owned(self, gradients: dict[str, Array]) -> dict[str, Array]:
-        """Return copies of the gradients, those of nodes that share parameters summed to their owner's."""
-        result: dict[str, Array] = {}
-        for node in self.graph:
-            for name in self.graph.params(node):
-                gradient = gradients.get(f"{node.name}.{name}")
-                if gradient is not None:
-                    key = f"{node.shares or node.name}.{name}"
-                    result[key] = result[key] + gradient if key in result else gradient.copy()
-        return result
+            gradients = {name: array.copy() for name, array in self.gradients.arrays.items()}
+            return float(training.loss.value[0]), gradients
 
     def _result(self, outputs: list[Array]) -> Array | tuple[Array, ...]:
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -204,18 +212,6 @@ class _Inference:
         self.prepare = Program([step for step in steps if step.prepares])
         self.program = Program([step for step in steps if not step.prepares])
         self.version = -1
-
-
-class _Training:
-    """The programs of one training step for a number of images."""
-
-    def __init__(self, graph: Graph, images: int, setting: Setting, trained: frozenset[str]) -> None:
-        self.lowered = Lowered(graph, images, setting, training=True, trained=trained)
-        self.back = Backpropagation(self.lowered, trained)
-        self.labels = np.zeros(images, np.int64)
-        logits = self.lowered.tensors[logits_of(graph)]
-        self.loss = losses.cross_entropy(logits, self.labels, setting.precision, gradient=self.back.source)
-        self.program = Program([*self.lowered.forward, *self.loss.steps, *self.back.steps])
 
 
 def _layout_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:

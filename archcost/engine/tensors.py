@@ -23,6 +23,8 @@ from archcost.ops.activation import Activation
 from archcost.ops.dropout import RandomMask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
 NO_HALO: Sides = ((0, 0), (0, 0))
@@ -116,19 +118,30 @@ def wider(a: Sides, b: Sides) -> Sides:
     return (top, bottom), (left, right)
 
 
-def make_tensors(
-    graph: Graph, images: int, holder: dict[str, str], border: dict[str, Sides], lanes: int, dtype: npt.DTypeLike
+def views(
+    graph: Graph, images: int, holder: dict[str, str], held: Mapping[str, Blocked], lanes: int, dtype: npt.DTypeLike
 ) -> dict[str, Blocked]:
-    """Return a tensor for every node; nodes of one holder share its memory."""
+    """Return the tensor of every node: its holder's, with the node's order of axes.
+
+    Args:
+        graph: the network.
+        images: size of the batch.
+        holder: node -> the node whose tensor it uses.
+        held: the tensors of those that have one; what fusion leaves out has only a shape.
+        lanes: channels of a block.
+        dtype: element type.
+    """
     last = channels_last_nodes(graph)
     tensors: dict[str, Blocked] = {}
     for node in graph:
         owner, is_last = holder[node.name], node.name in last
-        if owner == node.name:
-            shape = image_shape(node, graph.shapes[node.name], channels_last=is_last)
-            made = Blocked.make(images, shape, border[node.name], lanes, dtype)
-            tensors[node.name] = replace(made, channels_last=is_last)
-        else:
+        if owner != node.name:
             # The owner's map: a flattened tensor keeps its rows and columns.
-            tensors[node.name] = replace(tensors[owner], channels_last=is_last)
+            made = tensors[owner]
+        elif owner in held:
+            made = held[owner]
+        else:
+            shape = image_shape(node, graph.shapes[node.name], channels_last=is_last)
+            made = Blocked.absent(images, shape, lanes, dtype)
+        tensors[node.name] = replace(made, channels_last=is_last)
     return tensors

@@ -58,6 +58,13 @@ class Blocked:
         memory = aligned(int(np.prod(size)), dtype).reshape(size)
         return cls(images, (channels, height, width), halo, lanes, memory)
 
+    @classmethod
+    def absent(cls, images: int, shape: tuple[int, int, int], lanes: int, dtype: npt.DTypeLike) -> Blocked:
+        """Return a tensor that only has a shape: nobody reads or writes its elements."""
+        channels, height, width = shape
+        size = (images, -(-channels // lanes), height, width, lanes)
+        return cls(images, shape, ((0, 0), (0, 0)), lanes, np.broadcast_to(np.zeros((), dtype), size))
+
     @property
     def pixel_step(self) -> int:
         """Bytes from a pixel to the next."""

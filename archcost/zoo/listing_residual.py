@@ -143,6 +143,7 @@ _REGNET: dict[str, Entry] = {
             "regnet",
             f"torchvision's widths{', SE' if family == 'y' else ''}",
             {"family": family, "regime": code, "layout": "torchvision"},
+            initial="he_mobile",
         )
         for family in "xy"
         for regime, code in (
@@ -157,6 +158,7 @@ _REGNET: dict[str, Entry] = {
             "regnet",
             f"paper{', SE' if family == 'y' else ''}",
             {"family": family, "regime": code, "layout": "timm"},
+            initial="he_mobile",
         )
         for family in "xy"
         for code in ("002", "004", "006", "008", "016", "032", "040", "064", "080", "120", "160", "320")
@@ -169,6 +171,7 @@ _CONVNEXT: dict[str, Entry] = {
         "convnext",
         f"{size}, layer scale" + (", named as timm's" if size == "xlarge" else ""),
         {"size": size, "layout": "timm"} if size == "xlarge" else {"size": size},
+        initial="convnext",
     )
     for size in ("tiny", "small", "base", "large", "xlarge")
 }

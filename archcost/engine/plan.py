@@ -1,0 +1,179 @@
+"""The order of a program's work, and from when to when each tensor lives.
+
+Numbers count pieces of work: first the forward pass, then the loss, then the way back. Values live from the work that
+writes them to the last that reads them, which in training may be on the way back: what an operator keeps is what its
+gradient formula asks for (``Op.saved``). A gradient lives from the first operator that adds to it to the one that takes
+it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from archcost.engine.fusion import Chain, chains
+from archcost.engine.memory import Key, Need
+from archcost.engine.tensors import NO_HALO, aliases, channels_last_nodes, halos, image_shape, wider
+from archcost.geometry import Sides
+from archcost.graph import Graph, Node
+from archcost.kernels.conv import gradient_halo
+from archcost.ops import Input, Softmax
+
+VALUE, GRADIENT = "value", "gradient"
+"""What a tensor of a program holds."""
+
+
+class Work(NamedTuple):
+    """What is computed at one place of the forward pass: a node, or the chain that begins with it."""
+
+    node: Node
+    chain: Chain | None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Nodes whose output is read."""
+        residual = (self.chain.residual,) if self.chain and self.chain.residual else ()
+        return (*self.node.inputs, *residual)
+
+    @property
+    def writes(self) -> str:
+        """Node whose output is written."""
+        return self.chain.last if self.chain else self.node.name
+
+
+class Plan:
+    """What a program does, in order, and the tensors that it needs.
+
+    Args:
+        graph: the network.
+        training: forward, loss and backward; else inference with operators fused.
+        trained: nodes whose parameters get a gradient (training only).
+        wanted: inputs of the graph that get one.
+        keep: do not fuse, and let every tensor keep its values to the end.
+
+    Attributes:
+        holder: node -> the node whose tensor it uses.
+        forward: the forward pass.
+        backward: nodes that are taken back, in that order.
+        depends: node -> whether its output depends on something that gets a gradient.
+        needs: the tensors.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        training: bool,
+        trained: frozenset[str] = frozenset(),
+        wanted: frozenset[str] = frozenset(),
+        keep: bool = False,
+    ) -> None:
+        self.graph, self.training = graph, training
+        self.trained, self.wanted = trained, wanted
+        self.holder = aliases(graph, training=training)
+        self.forward = _forward(graph, self.holder, {} if training or keep else chains(graph))
+        self.depends = _depending(graph, trained, wanted)
+        self.backward = self._backward() if training else []
+        self._spans: dict[Key, tuple[int, int]] = {}
+        self._live()
+        self.needs = self._needs(keep=keep)
+
+    def _backward(self) -> list[Node]:
+        used = _used(self.graph, logits_of(self.graph))
+        return [
+            node
+            for node in reversed(self.graph.nodes)
+            if node.name in used and self.depends[node.name] and self._computes(node)
+        ]
+
+    def _computes(self, node: Node) -> bool:
+        return self.holder[node.name] == node.name and not isinstance(node.op, Input)
+
+    def _touch(self, kind: str, names: Iterable[str], time: int) -> None:
+        """Note that tensors are touched at a time."""
+        for name in names:
+            key = kind, self.holder[name]
+            first, last = self._spans.get(key, (time, time))
+            self._spans[key] = min(first, time), max(last, time)
+
+    def _live(self) -> None:
+        for time, work in enumerate(self.forward):
+            self._touch(VALUE, (*work.reads, work.writes), time)
+        now = len(self.forward)
+        end = now + len(self.backward) + 1
+        if not self.training:
+            self._touch(VALUE, self.graph.outputs, end)
+            return
+        logits = logits_of(self.graph)
+        self._touch(VALUE, [logits], now)
+        self._touch(GRADIENT, [logits], now)
+        for time, node in enumerate(self.backward, now + 1):
+            to_inputs = [name for name in node.inputs if self.depends[name]]
+            self._touch(GRADIENT, [node.name, *to_inputs], time)
+            self._touch(VALUE, self._kept(node, to_input=bool(to_inputs)), time)
+        self._touch(GRADIENT, self.wanted, end)
+
+    def _kept(self, node: Node, *, to_input: bool) -> list[str]:
+        """Return the nodes whose outputs are read on the way back through ``node``."""
+        saved = node.op.saved(to_input=to_input, trainable=node.name in self.trained)
+        # The gradient of max pooling finds the maximum again, instead of writing and reading indices.
+        inputs = node.inputs if saved & {"input", "indices"} else ()
+        return [*inputs, *([node.name] if saved & {"output", "indices"} else ())]
+
+    def _needs(self, *, keep: bool) -> dict[Key, Need]:
+        graph, last_axis = self.graph, channels_last_nodes(self.graph)
+        border = {VALUE: halos(graph, self.holder), GRADIENT: self._gradient_halos() if self.training else {}}
+        end = len(self.forward) + len(self.backward) + 1
+        result = {}
+        for (kind, name), (first, last) in self._spans.items():
+            node = graph.node(name)
+            shape = image_shape(node, graph.shapes[name], channels_last=name in last_axis)
+            result[kind, name] = Need(shape, border[kind][name], 0 if keep else first, end if keep else last)
+        return result
+
+    def _gradient_halos(self) -> dict[str, Sides]:
+        """Return the border of each gradient: what the convolution that made the tensor needs to go back."""
+        graph = self.graph
+        result = dict.fromkeys(graph.shapes, NO_HALO)
+        for node in self.backward:
+            source = graph.input_shapes(node)[0]
+            result[node.name] = wider(result[node.name], gradient_halo(node.op, source, graph.shapes[node.name]))
+        return result
+
+
+def _forward(graph: Graph, holder: dict[str, str], found: dict[str, Chain]) -> list[Work]:
+    """Return the forward pass: a chain is computed where its first node stands."""
+    done: set[str] = set()
+    result = []
+    for node in graph:
+        chain = found.get(node.name)
+        if chain is not None:
+            done.update(chain.members)
+            result.append(Work(node, chain))
+        elif node.name not in done and holder[node.name] == node.name:
+            result.append(Work(node, None))
+    return result
+
+
+def logits_of(graph: Graph) -> str:
+    """Return the node whose output goes into the loss: the first output, before a final softmax."""
+    node = graph.node(graph.outputs[0])
+    return node.inputs[0] if isinstance(node.op, Softmax) else node.name
+
+
+def _depending(graph: Graph, trained: frozenset[str], wanted: frozenset[str]) -> dict[str, bool]:
+    """Return for each node whether its output depends on something that gets a gradient."""
+    depends: dict[str, bool] = {}
+    for node in graph:
+        own = node.name in trained or node.name in wanted
+        depends[node.name] = own or any(depends[name] for name in node.inputs)
+    return depends
+
+
+def _used(graph: Graph, output: str) -> frozenset[str]:
+    """Return the nodes that ``output`` depends on, and itself."""
+    used = {output}
+    for node in reversed(graph.nodes):
+        if node.name in used:
+            used.update(node.inputs)
+    return frozenset(used)

@@ -1,0 +1,126 @@
+"""Tensors that share memory: they never overlap while they live, and the results do not depend on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archcost.engine.lowering import Lowered
+from archcost.engine.memory import Memory, Need, offsets
+from archcost.engine.network import Network
+from archcost.engine.program import Program
+from archcost.engine.training import Training
+from archcost.graph import Graph
+from archcost.zoo.catalogue import load
+from tests.engine.test_network import batch, branching
+
+TENSORS = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 12), st.integers(0, 5)), max_size=14)
+"""Size, first moment and further moments of each tensor."""
+
+
+@given(TENSORS)
+def test_tensors_that_live_together_do_not_overlap(tensors: list[tuple[int, int, int]]) -> None:
+    sizes, first, more = (np.array(column, np.int64) for column in (zip(*tensors) if tensors else ((), (), ())))
+    last = first + more
+    places = offsets(sizes, first, last)
+    for one in range(len(sizes)):
+        assert places[one] >= 0
+        for other in range(one):
+            together = first[one] <= last[other] and first[other] <= last[one]
+            overlap = places[one] < places[other] + sizes[other] and places[other] < places[one] + sizes[one]
+            assert not (together and overlap)
+
+
+def test_a_chain_of_tensors_needs_two_of_them() -> None:
+    first = np.arange(10)
+    places = offsets(np.full(10, 8), first, first + 1)
+    assert sorted(set(places)) == [0, 8]
+
+
+def test_a_gap_is_used_again() -> None:
+    # The middle one of three dies; a smaller one takes its place, not a new one.
+    places = offsets(np.array([30, 20, 10, 9]), np.array([0, 0, 0, 2]), np.array([3, 1, 3, 3]))
+    assert list(places) == [0, 30, 50, 30]
+
+
+def test_only_borders_that_others_write_into_are_cleared() -> None:
+    halo = ((1, 1), (1, 1))
+    none = ((0, 0), (0, 0))
+    needs = {
+        ("value", "a"): Need((4, 6, 6), halo, 0, 1),
+        ("value", "b"): Need((4, 6, 6), halo, 2, 3),  # the same layout at the same place: borders stay zero
+        ("value", "c"): Need((4, 3, 3), halo, 4, 5),
+        ("value", "d"): Need((4, 6, 6), none, 0, 9),
+    }
+    memory = Memory(dict(list(needs.items())[:2]), 1, 4, "float32")
+    assert memory.uncleared == set()
+    memory = Memory(needs, 1, 4, "float32")
+    assert memory.uncleared == {("value", "a"), ("value", "b"), ("value", "c")}
+    assert all(not tensor.memory.any() for tensor in memory.tensors.values())
+
+
+def poison(memory: Memory) -> None:
+    """Fill the memory with NaN, but for the borders that nobody else writes into."""
+    for tensor in memory.tensors.values():
+        tensor.memory[...] = np.nan
+    for key, tensor in memory.tensors.items():
+        if key not in memory.uncleared and any(map(any, tensor.halo)):
+            inside = tensor.inside().copy()
+            tensor.memory[...] = 0
+            tensor.inside()[...] = inside
+
+
+GRAPHS = {
+    "branching": branching,
+    "resnet18": lambda: load("resnet18", input_size=(3, 32, 32), num_classes=10),
+    "googlenet": lambda: load("googlenet", input_size=(3, 32, 32), num_classes=10),
+    "shufflenet": lambda: load("shufflenet_v2_x0_5", input_size=(3, 32, 32), num_classes=10),
+    "efficientnet": lambda: load("efficientnet_b0", input_size=(3, 32, 32), num_classes=10),
+}
+
+
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+def test_what_lies_in_the_memory_before_does_not_matter(graph: Any) -> None:
+    check_inference(graph())
+    check_training(graph())
+
+
+def check_inference(graph: Graph) -> None:
+    """Compare a run on poisoned memory, fused, with one in which every operator has memory of its own."""
+    net = Network(graph)
+    images, _ = batch(graph, 2, "float32")
+    net(images)
+    memory = net.inference_memory(2)
+    poison(memory)
+    shared = np.asarray(net(images))
+    apart = Lowered(graph, 2, net.setting, training=False, keep=True)
+    apart.inputs[graph.inputs[0].name][...] = images
+    Program([*apart.forward, *apart.finish]).run(net.team)
+    alone = apart.outputs[graph.outputs[0]]
+    assert np.abs(shared - alone).max() <= 1e-5 * np.abs(alone).max()
+    assert memory.bytes < 0.6 * apart.memory.bytes or graph.name == "branching"
+
+
+def check_training(graph: Graph) -> None:
+    """Compare loss and gradients on poisoned memory with those where nothing shares memory."""
+    net = Network(graph)
+    images, labels = batch(graph, 2, "float32")
+    expected = None
+    for keep in (True, False, False):
+        training = Training(graph, 2, net.setting, net.trained, net.gradients.arrays, keep=keep)
+        training.lowered.inputs[graph.inputs[0].name][...] = images
+        training.labels[:] = labels
+        if expected is not None:
+            poison(training.lowered.memory)
+        net.gradients.memory[...] = np.nan
+        training.program.run(net.team)
+        found = {name: array.copy() for name, array in net.gradients.arrays.items()}
+        found["loss"] = training.loss.value.copy()
+        expected = expected or found
+        for name, array in found.items():
+            assert np.isfinite(array).all(), name
+            np.testing.assert_array_equal(array, expected[name], err_msg=name)
