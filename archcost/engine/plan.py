@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from archcost.engine.fusion import Chain, chains
 from archcost.engine.memory import Key, Need
-from archcost.engine.tensors import NO_HALO, aliases, channels_last_nodes, halos, image_shape, wider
+from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
 from archcost.kernels.conv import gradient_halo
@@ -121,14 +121,12 @@ class Plan:
         return [*inputs, *([node.name] if saved & {"output", "indices"} else ())]
 
     def _needs(self, *, keep: bool) -> dict[Key, Need]:
-        graph, last_axis = self.graph, channels_last_nodes(self.graph)
+        graph, shapes = self.graph, map_shapes(self.graph, self.holder)
         border = {VALUE: halos(graph, self.holder), GRADIENT: self._gradient_halos() if self.training else {}}
         end = len(self.forward) + len(self.backward) + 1
         result = {}
         for (kind, name), (first, last) in self._spans.items():
-            node = graph.node(name)
-            shape = image_shape(node, graph.shapes[name], channels_last=name in last_axis)
-            result[kind, name] = Need(shape, border[kind][name], 0 if keep else first, end if keep else last)
+            result[kind, name] = Need(shapes[name], border[kind][name], 0 if keep else first, end if keep else last)
         return result
 
     def _gradient_halos(self) -> dict[str, Sides]:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 NO_HALO: Sides = ((0, 0), (0, 0))
 
+PASSING = (Dropout, DropPath, Identity, Activation)
+"""Operators that may stand between a flattened map and the dense layer that reads it as a map."""
+
 
 def image_shape(node: Node, shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
     """Return a graph's shape as (C, H, W).
@@ -89,11 +92,10 @@ def _only_dense(graph: Graph, node: Node, consumers: dict[str, list[Node]], last
     """Return whether a flattened map is read by dense layers only, dropout and activations between them left aside."""
     if node.name in graph.outputs or any(name in last for name in node.inputs):
         return False
-    passing = (Dropout, DropPath, Identity, Activation)
     return all(
         isinstance(reader.op, Linear)
         or (
-            isinstance(reader.op, passing)
+            isinstance(reader.op, PASSING)
             and not hasattr(reader.op, "axis")
             and _only_dense(graph, reader, consumers, last)
         )
@@ -118,8 +120,27 @@ def wider(a: Sides, b: Sides) -> Sides:
     return (top, bottom), (left, right)
 
 
+def map_shapes(graph: Graph, holder: Mapping[str, str]) -> dict[str, tuple[int, int, int]]:
+    """Return the shape (C, H, W) of every node's tensor.
+
+    Raises:
+        GraphError: if the engine has no layout for it.
+    """
+    last = channels_last_nodes(graph)
+    result: dict[str, tuple[int, int, int]] = {}
+    for node in graph:
+        if holder[node.name] != node.name:
+            result[node.name] = result[holder[node.name]]
+        elif isinstance(node.op, PASSING) and len(graph.shapes[node.name]) == 1:
+            # Between a flattened map and the dense layer that reads it, the map stays a map.
+            result[node.name] = result[node.inputs[0]]
+        else:
+            result[node.name] = image_shape(node, graph.shapes[node.name], channels_last=node.name in last)
+    return result
+
+
 def views(
-    graph: Graph, images: int, holder: dict[str, str], held: Mapping[str, Blocked], lanes: int, dtype: npt.DTypeLike
+    graph: Graph, images: int, holder: Mapping[str, str], held: Mapping[str, Blocked], lanes: int, dtype: npt.DTypeLike
 ) -> dict[str, Blocked]:
     """Return the tensor of every node: its holder's, with the node's order of axes.
 
@@ -131,17 +152,9 @@ def views(
         lanes: channels of a block.
         dtype: element type.
     """
-    last = channels_last_nodes(graph)
+    last, shapes = channels_last_nodes(graph), map_shapes(graph, holder)
     tensors: dict[str, Blocked] = {}
     for node in graph:
-        owner, is_last = holder[node.name], node.name in last
-        if owner != node.name:
-            # The owner's map: a flattened tensor keeps its rows and columns.
-            made = tensors[owner]
-        elif owner in held:
-            made = held[owner]
-        else:
-            shape = image_shape(node, graph.shapes[node.name], channels_last=is_last)
-            made = Blocked.absent(images, shape, lanes, dtype)
-        tensors[node.name] = replace(made, channels_last=is_last)
+        made = held.get(holder[node.name]) or Blocked.absent(images, shapes[node.name], lanes, dtype)
+        tensors[node.name] = replace(made, channels_last=node.name in last)
     return tensors

@@ -26,7 +26,7 @@ EXPONENT = {4: (INT32, 23, 7, -87.0, 88.0), 8: (INT64, 52, 13, -708.0, 709.0)}
 def exp(code: Code, x: Value) -> Value:
     """Return e^x; arguments beyond the range of the element type are clamped to it."""
     integer, mantissa, degree, lowest, highest = EXPONENT[code.element_bytes]
-    x = code.minimum(code.maximum(x, code.constant(lowest)), code.constant(highest))
+    x = code.minimum(code.constant(highest), code.maximum(code.constant(lowest), x))
     scaled = code.mul(x, code.constant(1 / math.log(2)))
     power = code.intrinsic("rint", scaled)
     # x - power * ln 2 in two steps: the product with the leading digits of ln 2 is exact, the rest corrects it.
@@ -172,12 +172,12 @@ def erf(code: Code, x: Value) -> Value:
     """
     one = code.constant(1)
     if code.element_bytes == 4:
-        square = code.minimum(code.mul(x, x), code.constant(ERF_END_SINGLE**2))
+        square = code.minimum(code.constant(ERF_END_SINGLE**2), code.mul(x, x))
         variable = code.fma(square, code.constant(2 / ERF_END_SINGLE**2), code.constant(-1))
         value = code.mul(polynomial(code, variable, erf_polynomial(15)), x)
         is_near = code.builder.fcmp_ordered("<", square, code.constant(ERF_END_SINGLE**2))
         return code.builder.select(is_near, value, code.intrinsic("copysign", one, x))
-    size = code.minimum(code.intrinsic("fabs", x), code.constant(ERF_END))
+    size = code.minimum(code.constant(ERF_END), code.intrinsic("fabs", x))
     square = code.mul(size, size)
     scale = 2 / math.sqrt(math.pi)
     series = [scale * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(19)]
@@ -208,11 +208,11 @@ def _identity(_: Code, x: Value) -> Value:
 
 
 def _relu(code: Code, x: Value) -> Value:
-    return code.maximum(x, code.constant(0))
+    return code.maximum(code.constant(0), x)
 
 
 def _relu6(code: Code, x: Value) -> Value:
-    return code.minimum(_relu(code, x), code.constant(6))
+    return code.minimum(code.constant(6), _relu(code, x))
 
 
 def _silu(code: Code, x: Value) -> Value:

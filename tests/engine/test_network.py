@@ -13,6 +13,7 @@ from archcost.engine.network import Network
 from archcost.errors import UsageError
 from archcost.graph import Graph
 from archcost.ops import (
+    GELU,
     Add,
     AvgPool2d,
     BatchNorm2d,
@@ -21,11 +22,15 @@ from archcost.ops import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    HardSwish,
     Linear,
     MaxPool2d,
     Mul,
+    Op,
     ReLU,
+    ReLU6,
     Sigmoid,
+    SiLU,
     Tanh,
 )
 from archcost.zoo.catalogue import load
@@ -187,6 +192,18 @@ def test_an_input_may_be_a_view_of_another_order() -> None:
     channels_last = np.ascontiguousarray(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     assert not channels_last.flags.c_contiguous
     np.testing.assert_array_equal(net(channels_last), net(images))
+
+
+@pytest.mark.parametrize(
+    "op", [ReLU(), ReLU6(), SiLU(), HardSwish(), GELU(), Sigmoid(), Tanh(), MaxPool2d(1)], ids=repr
+)
+def test_what_is_not_a_number_stays_so(op: Op) -> None:
+    images = np.ones((1, 3, 2, 2), np.float32)
+    images[0, 1, 0, 1] = np.nan
+    for fused in (False, True):
+        layers = [Conv2d(3, 1, groups=3, bias=False), op] if fused else [op]
+        found = np.asarray(Network(Sequential(layers, (3, 2, 2)))(images))
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(images))
 
 
 def test_an_empty_batch_has_an_empty_answer_and_no_loss() -> None:
