@@ -119,6 +119,18 @@ def _load(kind: str, module: str, factory: str, arguments: str) -> Any:
         parameters=", ".join(parameters),
     )
     path = folder() / f"{name}.py"
+    try:
+        return _from_file(path, text, name)
+    except Exception:  # noqa: BLE001  (whatever Numba makes of a damaged file)
+        # Written by a machine that went down, for example: made anew, once.
+        for damaged in path.parent.glob(f"**/{name}*"):
+            if damaged.is_file():
+                damaged.unlink(missing_ok=True)
+        return _from_file(path, text, name)
+
+
+def _from_file(path: Path, text: str, name: str) -> Any:
+    """Return the kernel of a generated file, which is written if it is not there."""
     if not path.exists():
         _announce()
         beside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")

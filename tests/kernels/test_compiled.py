@@ -1,0 +1,61 @@
+"""The cache of machine code: later processes read it, and none of them depends on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import archcost
+
+SCRIPT = """
+import numpy as np
+from archcost.engine.program import Program
+from archcost.engine.team import team
+from archcost.kernels.accumulate import accumulated
+total, part = np.arange(5.0), np.ones(5)
+Program([accumulated(total, part, "float64")]).run(team(1))
+assert total.tolist() == [1, 2, 3, 4, 5], total
+"""
+ANNOUNCEMENT = "archcost: compiling kernels for this machine"
+
+
+def process(cache: Path, **more: str) -> str:
+    """Run the script in a new process; return what it says on stderr."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ARCHCOST_")}
+    environment |= {"ARCHCOST_CACHE": str(cache), "PYTHONPATH": str(Path(archcost.__file__).parent.parent), **more}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def files(folder: Path) -> dict[Path, int]:
+    """Return all files below a folder with the time when they were written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
+    cache = tmp_path / "not" / "there"
+    assert process(cache).startswith(ANNOUNCEMENT)
+    written = files(cache)
+    assert {path.suffix for path in written} >= {".py", ".nbi", ".nbc"}
+    assert process(cache) == ""
+    assert files(cache) == written
+
+
+def test_a_cache_that_cannot_be_written_is_survived(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("in the way", encoding="utf-8")
+    for _ in range(2):
+        assert process(place, TMPDIR=str(tmp_path), TEMP=str(tmp_path)).startswith(ANNOUNCEMENT)
+    assert place.read_text(encoding="utf-8") == "in the way"
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
+    process(tmp_path)
+    for suffix in ("nbi", "nbc", "py"):
+        for path in tmp_path.rglob(f"*.{suffix}"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        process(tmp_path)
+    assert process(tmp_path) == ""
