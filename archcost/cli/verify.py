@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,7 @@ from archcost.errors import UsageError
 if TYPE_CHECKING:
     from archcost.geometry import Shape
     from archcost.graph import Graph
+    from archcost.reference.work import Array
     from archcost.report.executed_figures import Proof
     from archcost.report.formats import Format, Table
     from archcost.report.verify import Verification
@@ -24,6 +26,15 @@ LIMIT = 10_000_000_000
 
 QUICK_LIMIT = 200_000_000
 """The same with ``--quick``."""
+
+GRADIENT_LIMIT = 100_000_000
+"""Mult-adds of one image of the network whose gradients are checked."""
+
+QUICK_GRADIENT_LIMIT = 20_000_000
+"""The same with ``--quick``."""
+
+DIRECTIONS = 3
+"""Directions in which gradients are checked; one with ``--quick``."""
 
 
 @click.command(short_help="Execute networks with counting loops: what is computed is what is done.")
@@ -56,9 +67,9 @@ def command(
 ) -> int:
     """Execute MODELS with plain loops that count what they do, and compare with what is computed from the shapes.
 
-    Parameters allocated, mult-adds executed, elements written, output shapes, and the peak of the bytes alive. A
-    network that is too large for plain loops runs on a smaller image, and the table says so. Exit code 1 if anything
-    differs.
+    Parameters allocated, mult-adds executed, elements written, output shapes, and the peak of the bytes alive; then
+    the engine's outputs against those of the loops, and its gradients against finite differences. A network that is
+    too large for plain loops runs on a smaller image, and the table says so. Exit code 1 if anything differs.
 
     \b
     Examples:
@@ -77,8 +88,7 @@ def command(
     if not names and not figures:
         raise UsageError("name a model, or give `--all` or `--figures`")
     options = requested(input_size, num_classes, pairs)
-    limit = QUICK_LIMIT if quick else LIMIT
-    verified = [_verified(name, options, limit, dtype) for name in told(names)]
+    verified = [_verified(name, options, dtype, quick=quick) for name in told(names)]
     proven = proofs(lambda graph: executed(graph, dtype)) if figures or everything else []
 
     form = chosen_format(output_format, output)
@@ -91,13 +101,20 @@ def command(
     return int(not all(one.holds for one in verified) or not all(one.holds for one in proven))
 
 
-def executed(graph: Graph, dtype: str, original: Shape | None = None) -> Verification:
+def executed(graph: Graph, dtype: str, original: Shape | None = None, *, engine: bool = False) -> Verification:
     """Run ``graph`` on a random image with the counting loops and compare what they did with what is computed.
+
+    Args:
+        graph: the network.
+        dtype: element type.
+        original: shape of its own image, if this is a smaller one.
+        engine: whether to compare what the engine computes with what the loops have computed.
 
     Raises:
         UsageError: if it does not fit into the memory.
     """
     from archcost import reference
+    from archcost.cli.verify_checks import engine_checks
     from archcost.cost import BYTES
     from archcost.geometry import product
     from archcost.report.formats import mebibytes
@@ -106,8 +123,10 @@ def executed(graph: Graph, dtype: str, original: Shape | None = None) -> Verific
 
     try:
         parameters, buffers = reference.allocated(graph, dtype)
+        _damp(graph, parameters)
         inputs = reference.images(graph, dtype)
-        done = reference.execute(graph, parameters, buffers, inputs, keep=())
+        done = reference.execute(graph, parameters, buffers, inputs, keep=None if engine else ())
+        more = engine_checks(graph, parameters, buffers, inputs, done.values) if engine else ()
     except MemoryError:
         needed = mebibytes(BYTES[dtype] * sum(map(product, graph.tensors().values())))
         raise UsageError(f"{graph.name}: its tensors do not fit into the memory ({needed} of weights)") from None
@@ -118,23 +137,45 @@ def executed(graph: Graph, dtype: str, original: Shape | None = None) -> Verific
         Check("operator at the peak", peak.node, done.peak_at, peak.node == done.peak_at),
     )
     counts = {name: Executed(*step) for name, step in done.steps.items()}
-    return verify(graph, counts, checks, dtype=dtype, original=original)
+    return verify(graph, counts, (*checks, *more), dtype=dtype, original=original)
 
 
-def _verified(model: str, options: dict[str, object], limit: int, dtype: str) -> Verification:
-    """Open a network, reduce its image if it has too many mult-adds, and run it."""
+def _damp(graph: Graph, parameters: Mapping[str, Array]) -> None:
+    """Quarter the factors of BatchNorm, so that a residual branch adds little to what it is added to.
+
+    With random statistics and factors around 1, the activations of hundreds of blocks grow beyond all bounds, and the
+    outputs depend on the last bit of the inputs: then two right executions differ as much as a right and a wrong one.
+    """
+    from archcost.ops import BatchNorm2d
+
+    for node in graph:
+        if isinstance(node.op, BatchNorm2d) and node.shares is None and "weight" in graph.params(node):
+            parameters[f"{node.name}.weight"][...] /= 4
+
+
+def _verified(model: str, options: dict[str, object], dtype: str, *, quick: bool) -> Verification:
+    """Open a network, reduce its image if it has too many mult-adds, run it, and check its gradients."""
+    from archcost.cli.verify_checks import gradient_check
     from archcost.interop.model import open_model
     from archcost.report.formats import si
     from archcost.report.reduced import mult_adds, reduced
 
     graph = open_model(model, options)
-    smaller = graph
-    if "input_size" not in options and "resolution" not in options:
-        smaller = reduced(graph, lambda shape: open_model(model, {**options, "input_size": shape}), limit)
+    given = "input_size" in options or "resolution" in options
+
+    def small(limit: int) -> Graph:
+        if given:
+            return graph
+        return reduced(graph, lambda shape: open_model(model, {**options, "input_size": shape}), limit)
+
+    limit = QUICK_LIMIT if quick else LIMIT
+    smaller = small(limit)
     if mult_adds(smaller) > 10 * limit:
         warn(f"{smaller.name}: {si(mult_adds(smaller))} mult-adds take plain loops a while")
     original = None if smaller is graph else graph.shapes[graph.inputs[0].name]
-    return executed(smaller, dtype, original)
+    done = executed(smaller, dtype, original, engine=True)
+    gradients = gradient_check(small(QUICK_GRADIENT_LIMIT if quick else GRADIENT_LIMIT), 1 if quick else DIRECTIONS)
+    return replace(done, checks=(*done.checks, gradients))
 
 
 def told(names: Sequence[str]) -> Iterator[str]:

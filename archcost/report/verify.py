@@ -32,6 +32,11 @@ NOTE = (
     "elements they write; the arrays of all tensors were watched until they were freed"
 )
 
+ENGINE_NOTE = (
+    "engine: the same arrays, operators fused and each alone; difference relative to an output's largest element\n"
+    "gradients: float64, training mode, all parameters along random directions against finite differences"
+)
+
 
 class Executed(NamedTuple):
     """What the execution of one operator counted, for one image.
@@ -54,14 +59,25 @@ class Check(NamedTuple):
 
     Attributes:
         what: in words.
-        computed, executed: the two values.
+        computed, executed: the two values; or what a difference may be, and what it is.
         holds: whether they agree.
+        checked: False if the check could not be made; then ``executed`` says why.
     """
 
     what: str
     computed: Cell
     executed: Cell
     holds: bool
+    checked: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """The result in a word."""
+        if not self.checked:
+            return "open"
+        if not self.holds:
+            return "DIFFERS"
+        return "equal" if self.computed == self.executed else "within"
 
 
 @dataclass(frozen=True)
@@ -186,7 +202,7 @@ def _number_of(count: int, noun: str) -> str:
 
 def _notes(verification: Verification) -> str:
     checks = [*verification.totals, *verification.checks]
-    lines = [(one.what, one.computed, one.executed, "equal" if one.holds else "DIFFERS") for one in checks]
+    lines = [(one.what, one.computed, one.executed, one.verdict) for one in checks]
     headers = ("per image", "computed", "executed", "")
     operators = _number_of(len(verification.computed), "operator")
     result = f"verified: no difference in {operators}"
@@ -195,7 +211,19 @@ def _notes(verification: Verification) -> str:
         result = (
             f"NOT verified: {len(verification.differences)} of {operators} differ, {failing} of {len(checks)} checks"
         )
-    return "\n\n".join([as_table(headers, lines), NOTE, result])
+    return "\n\n".join([as_table(headers, lines), _method([verification]), result + _open_checks([verification])])
+
+
+def _method(verifications: Sequence[Verification]) -> str:
+    """Return how it was executed, and how compared with the engine if that was done."""
+    with_engine = any("engine" in check.what for one in verifications for check in one.checks)
+    return f"{NOTE}\n{ENGINE_NOTE}" if with_engine else NOTE
+
+
+def _open_checks(verifications: Sequence[Verification]) -> str:
+    """Return which networks have a check that could not be made."""
+    missing = [check for one in verifications for check in one.checks if not check.checked]
+    return f"; {_number_of(len(missing), 'check')} could not be made" if missing else ""
 
 
 def models_table(verifications: Sequence[Verification]) -> Table:
@@ -208,7 +236,8 @@ def models_table(verifications: Sequence[Verification]) -> Table:
     if differing:
         result = f"NOT verified: {differing} of {networks} differ"
     mult_adds = sum(total(one.executed)["mult_adds"] for one in verifications)
-    notes = f"{NOTE}\n\n{si(mult_adds)} mult-adds executed\n{result}"
+    result += _open_checks(verifications)
+    notes = f"{_method(verifications)}\n\n{si(mult_adds)} mult-adds executed\n{result}"
     return Table("verified by execution, per image", headers, rows, notes, (100, 40, 20, 60, 90, 50, 30, 100))
 
 
@@ -216,9 +245,10 @@ def _model_cells(one: Verification) -> tuple[Cell, ...]:
     sums = total(one.executed)
     wrong = [f"{name}: {text}" for name, text in one.differences.items()]
     wrong += [f"{check.what} {check.executed}, not {check.computed}" for check in one.checks if not check.holds]
+    unmade = [f"0; {check.what} {check.executed}" for check in one.checks if not check.checked]
     more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     peak = next((check.executed for check in one.checks), None)
-    difference = f"{wrong[0]}{more}" if wrong else "0"
+    difference = f"{wrong[0]}{more}" if wrong else (unmade or ["0"])[0]
     return one.graph.name, one.image, len(one.executed), *(sums[name] for name in COUNTED), peak, difference
 
 

@@ -12,6 +12,7 @@ from archcost.report.formats import Table
 from archcost.report.rows import rows_of, total
 from archcost.report.verify import (
     COUNTED,
+    ENGINE_NOTE,
     Check,
     Executed,
     Verification,
@@ -103,6 +104,32 @@ def test_a_check_that_fails_is_a_difference() -> None:
     assert models_table([verification]).rows[0][-1] == "peak live bytes 96, not 100"
 
 
+def test_verdicts() -> None:
+    assert Check("bytes", 4, 4, holds=True).verdict == "equal"
+    assert Check("bytes", 4, 5, holds=False).verdict == "DIFFERS"
+    assert Check("outputs of the engine", "<= 1e-10", "2e-15", holds=True).verdict == "within"
+    assert Check("gradients", "<= 1e-06", "not checked: no memory", holds=True, checked=False).verdict == "open"
+
+
+def test_a_check_that_was_not_made_is_told() -> None:
+    check = Check("gradients", "<= 1e-06", "not checked: no memory", holds=True, checked=False)
+    verification = verify(plain_network(), right(plain_network()), [check])
+    assert verification.holds
+    assert last_words(layers_table(verification)) == "verified: no difference in 7 operators; 1 check could not be made"
+    table = models_table([verification, verify(plain_network(), right(plain_network()))])
+    assert last_words(table) == "verified: no difference in 2 networks; 1 check could not be made"
+    assert [row[-1] for row in table.rows] == ["0; gradients not checked: no memory", "0"]
+
+
+def test_the_notes_say_how_the_engine_was_compared() -> None:
+    check = Check("outputs of the engine", "<= 1e-10", "2e-15", holds=True)
+    with_engine = verify(plain_network(), right(plain_network()), [check])
+    alone = verify(plain_network(), right(plain_network()))
+    for table in (layers_table, lambda one: models_table([one])):
+        assert ENGINE_NOTE in table(with_engine).notes
+        assert ENGINE_NOTE not in table(alone).notes
+
+
 def test_the_title_states_a_reduced_image() -> None:
     graph = plain_network()
     title = layers_table(verify(graph, right(graph), original=(3, 32, 32), dtype="float32")).title
@@ -125,6 +152,8 @@ def test_data_hold_both_numbers() -> None:
     assert model["totals"]["mult_adds"] == {"computed": 6912 + 640, "executed": 6913 + 640}
     assert [layer["name"] for layer in model["layers"]] == ["features.conv"]
     assert model["layers"][0]["difference"] == "mult-adds +1"
-    assert model["checks"] == [{"what": "peak live bytes", "computed": 100, "executed": 100, "holds": True}]
+    assert model["checks"] == [
+        {"what": "peak live bytes", "computed": 100, "executed": 100, "holds": True, "checked": True}
+    ]
     full: dict[str, Any] = as_dict([verification], layers=True)
     assert len(full["models"][0]["layers"]) == 7
