@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -15,6 +16,10 @@ from hypothesis import settings
 from archcost.cli.main import main
 from archcost.graph import Graph
 from archcost.zoo.catalogue import load
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One process for each core already runs tests: networks that ask for no number of threads get one.
+    os.environ.setdefault("ARCHCOST_THREADS", "1")
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
 settings.load_profile("deterministic")
