@@ -86,7 +86,7 @@ def gradient_check(graph: Graph, directions: int) -> Check:
     what = f"gradients ({images} images of {', '.join(shape_text(graph.shapes[node.name]) for node in graph.inputs)})"
     needed, free = COPIES * BYTES["float64"] * parameters, _free_memory()
     if needed > free:
-        text = f"not checked: {needed / 2**30:.1g} GiB needed, {free / 2**30:.1g} GiB free"
+        text = f"not checked: {needed / 2**30:.3g} GiB needed, {free / 2**30:.3g} GiB free"
         return Check(what, allowed, text, holds=True, checked=False)
     graph = _classifying(graph)
     generator = np.random.default_rng(0)

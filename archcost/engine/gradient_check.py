@@ -35,7 +35,7 @@ TOLERANCE = 1e-6
 STEPS = (1e-7, 1e-8, 1e-6, 1e-9, 1e-5)
 """Steps that are tried, in units of a direction; those that agree most often first."""
 
-MOST_ELEMENTS = 2**18
+MOST_ELEMENTS = 2**16
 """Elements of a parameter that move in one direction: of a larger one, a choice that is scattered all over it."""
 
 MOST_HALVES = 200

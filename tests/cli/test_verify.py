@@ -277,7 +277,7 @@ def test_a_check_that_does_not_fit_into_the_memory_is_told(
     monkeypatch.setattr(verify_checks, "MEMORY", path)
     ended = run("verify", "lenet")
     assert ended.code == 0
-    assert "not checked: 0.003 GiB needed, 0.001 GiB free  open" in ended.out
+    assert "not checked: 0.00322 GiB needed, 0.000977 GiB free  open" in ended.out
     assert ended.out.splitlines()[-1] == "verified: no difference in 13 operators; 1 check could not be made"
     monkeypatch.setattr(verify_checks, "MEMORY", tmp_path / "none")
     assert run("verify", "lenet").out.splitlines()[-1] == "verified: no difference in 13 operators"
