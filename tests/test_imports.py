@@ -101,6 +101,7 @@ GRAPH = (
 REPORT = (*GRAPH, "archcost.report", "archcost.zoo", "archcost.data")
 LAYERS: dict[str, tuple[str, ...]] = {
     "archcost.errors": (),
+    "archcost.files": ("archcost.errors",),
     "archcost.geometry": ("archcost.errors",),
     "archcost.cost": (),
     "archcost.ops": TRUNK,
@@ -111,7 +112,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "archcost.patterns": GRAPH,
     "archcost.zoo": (*GRAPH, "archcost.zoo"),
     "archcost.report": REPORT,
-    "archcost.interop": (*REPORT, "archcost.interop", "archcost.engine"),
+    "archcost.interop": (*REPORT, "archcost.files", "archcost.interop", "archcost.engine"),
 }
 """Layer -> what it may import of the package; ``cli`` may import all."""
 

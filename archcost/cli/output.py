@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from archcost.errors import UsageError
+from archcost.files import write_whole
 from archcost.report.formats import FORMATS, Format, Table
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -71,47 +71,6 @@ def emit_table(table: Table, output: str | None) -> None:
     emit(table.render("table"), output)
     if hidden:
         warn(f"the terminal is too narrow for {', '.join(hidden)}")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` to a file beside ``path`` and rename it; a device or pipe is written to as it is.
-
-    Raises:
-        UsageError: if that cannot be done.
-    """
-    from tempfile import NamedTemporaryFile
-
-    target = path.resolve()  # a link stays a link to the file that is written
-    beside = None
-    try:
-        if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_text(text, encoding="utf-8", newline="\n")
-            return
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name[:100]}.", delete=False
-        ) as file:
-            beside = Path(file.name)
-            file.write(text)
-        _inherit_mode(beside, target)
-        beside.replace(target)
-        beside = None
-    except OSError as error:
-        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-    except UnicodeError as error:
-        raise UsageError(f"cannot write {str(path)!r}: {error}") from None
-    finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
-
-
-def _inherit_mode(beside: Path, path: Path) -> None:
-    """Give the new file the permissions of the one that it replaces, or those of any new file."""
-    if path.exists():
-        beside.chmod(path.stat().st_mode & 0o777)
-    else:
-        mask = os.umask(0)
-        os.umask(mask)
-        beside.chmod(0o666 & ~mask)
 
 
 def _encodable(text: str) -> str:

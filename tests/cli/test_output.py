@@ -18,8 +18,7 @@ from typing import NoReturn
 import pytest
 
 from archcost.cli.main import main
-from archcost.cli.output import chosen_format, emit, write_whole
-from archcost.errors import UsageError
+from archcost.cli.output import chosen_format, emit
 from tests.cli.test_main import failed
 from tests.conftest import Ended
 from tests.report.test_formats import parsed
@@ -178,24 +177,6 @@ def test_refused_write_leaves_the_old_file_and_nothing_else(
     failed(ended, f"cannot write '{path}'", os.strerror(number))
     assert names(tmp_path) == {"out.json"}
     assert path.read_text(encoding="utf-8") == "old"
-
-
-def test_text_that_no_encoding_holds_leaves_nothing(tmp_path: Path) -> None:
-    """JSON may write half a letter: ``"\\ud800"``."""
-    path = tmp_path / "out.txt"
-    with pytest.raises(UsageError, match="cannot write"):
-        write_whole(path, "name \ud800")
-    assert names(tmp_path) == set()
-
-
-def test_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("pathlib.Path.replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "out.txt", "text")
-    assert names(tmp_path) == set()
 
 
 def test_lines_end_with_one_newline(run: Run, tmp_path: Path) -> None:
