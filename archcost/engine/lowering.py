@@ -62,6 +62,7 @@ class Lowered:
     Attributes:
         tensors: node -> its output. Tensors share memory: only while one is alive do its values mean something.
         inputs, outputs: name -> array (N, ...) of the graph's shape for what enters and leaves.
+        logits: the first output before a final softmax, (N, ...).
         forward: the steps; ``finish`` writes the outputs.
     """
 
@@ -84,6 +85,7 @@ class Lowered:
         self.tensors = views(graph, images, self.plan.holder, held, lanes, setting.precision)
         self.inputs = {node.name: self._plain(node.name) for node in graph.inputs}
         self.outputs = {name: self._plain(name) for name in graph.outputs}
+        self.logits = self.outputs.get(logits_of(graph), self._plain(logits_of(graph)))
         self.operations: dict[str, Operation] = {}
         self._numbers = {node.name: number for number, node in enumerate(graph)}
         self.forward: list[Step] = []
@@ -92,7 +94,7 @@ class Lowered:
             self.forward += self._chain(work.chain) if work.chain else self._node(work.node)
         self.finish = [
             replace(conversion("read", self.tensors[name], array, setting.machine, setting.precision), name=name)
-            for name, array in self.outputs.items()
+            for name, array in {**self.outputs, logits_of(graph): self.logits}.items()
         ]
 
     def cleared(self, kind: str, name: str) -> list[Step]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,17 +96,28 @@ class Network:
         Raises:
             UsageError: for another shape, other things than numbers, or (with ``check_finite``) numbers not finite.
         """
+        outputs = self._inferred(images, lambda lowered: list(lowered.outputs.values()), self.graph.outputs)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def logits(self, images: Images) -> Array:
+        """Return the first output as it is before a final softmax: (N, C, H, W) -> (N, classes).
+
+        Raises:
+            UsageError: as a call does.
+        """
+        return self._inferred(images, lambda lowered: [lowered.logits], [logits_of(self.graph)])[0]
+
+    def _inferred(self, images: Images, results: Callable[[Lowered], list[Array]], names: Sequence[str]) -> list[Array]:
+        """Return copies of what inference computes of a batch; ``names`` are the nodes that give the results."""
         batch = self._batch(images)
         count = len(batch[0])
         if count == 0:
-            return self._result(
-                [np.zeros((0, *self.graph.shapes[name]), self.precision) for name in self.graph.outputs]
-            )
+            return [np.zeros((0, *self.graph.shapes[name]), self.precision) for name in names]
         with self._lock:
             inference = self._ready(count)
             self._fill(inference.lowered, batch)
             inference.program.run(self.team)
-            return self._result([array.copy() for array in inference.lowered.outputs.values()])
+            return [array.copy() for array in results(inference.lowered)]
 
     def _ready(self, count: int) -> _Inference:
         """Return the programs of inference for ``count`` images, with weights packed as they are now."""
@@ -157,9 +168,6 @@ class Network:
             self.buffers.touch()
             gradients = {name: array.copy() for name, array in self.gradients.arrays.items()}
             return float(training.loss.value[0]), gradients
-
-    def _result(self, outputs: list[Array]) -> Array | tuple[Array, ...]:
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _fill(self, lowered: Lowered, batch: list[Array]) -> None:
         for plain, values in zip(lowered.inputs.values(), batch):

@@ -102,7 +102,7 @@ class Plan:
         now = len(self.forward)
         end = now + len(self.backward) + 1
         if not self.training:
-            self._touch(VALUE, self.graph.outputs, end)
+            self._touch(VALUE, (*self.graph.outputs, logits_of(self.graph)), end)
             return
         logits = logits_of(self.graph)
         self._touch(VALUE, [logits], now)

@@ -15,10 +15,14 @@ class Program:
 
     Args:
         steps: what to do, in order; each step starts when all threads have ended the one before it.
+
+    Attributes:
+        mult_adds: multiply-adds that a run executes (``Step.mult_adds``).
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = tuple(steps)
+        self.mult_adds = sum(step.mult_adds for step in steps)
         self._addresses = np.array([step.function for step in steps], np.int64)
         self._rows = np.zeros((len(steps), WORDS), np.int64)
         # Counters lie on cache lines of their own: two threads take units at the same time.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -33,13 +33,14 @@ class Training:
             with goals of the output's shape.
         smoothing: share of the goal that softmax cross-entropy spreads evenly over all classes.
         keep: let nothing share memory.
+        update: what changes the parameters when all gradients are there.
 
     Attributes:
         lowered: the forward pass; its ``inputs`` are the arrays to fill.
         labels: class of each image, (N,) int64; read by softmax cross-entropy.
         goals: (N, ...) of the output's shape; read by the others.
         loss: its ``value`` is the mean loss and ``correct`` the number of right images, after a run.
-        program: forward, loss, backward.
+        program: forward, loss, backward, update.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Training:
         loss: LossName = "softmax",
         smoothing: float = 0.0,
         keep: bool = False,
+        update: Sequence[Step] = (),
     ) -> None:
         self.lowered = Lowered(graph, images, setting, training=True, trained=trained, keep=keep)
         copies = {
@@ -78,4 +80,4 @@ class Training:
         sums = [accumulated(gradients[owner], own, setting.precision) for owner, own in copies.values()]
         self.forward = [*self.lowered.forward, *goals_steps, *back.start, *self.loss.steps]
         self.backward = [*back.steps, *sums]
-        self.program = Program([*self.forward, *self.backward])
+        self.program = Program([*self.forward, *self.backward, *update])

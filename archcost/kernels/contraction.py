@@ -122,7 +122,7 @@ def contract_all(row: int, _thread: int, threads: int) -> None:
 
 
 class Panel(NamedTuple):
-    """One panel's row of the table, and how many vectors it has (``PANEL_ROW``)."""
+    """One panel's row of the table (``PANEL_ROW``), how many vectors it has, and its multiply-adds for a pixel."""
 
     weights: int
     bias: int
@@ -131,10 +131,11 @@ class Panel(NamedTuple):
     output_offset: int
     residual_offset: int
     width: int
+    products: int
 
 
 def panel_rows(
-    panels: Panels, offsets: Sequence[int], biases: Array, field: Field, shift: int = 0
+    panels: Panels, offsets: Sequence[int], biases: Array, field: Field, shift: int = 0, *, is_filling: bool = False
 ) -> tuple[list[Panel], list[Integers]]:
     """Return the rows of the table of panels, and the arrays that they point to.
 
@@ -144,6 +145,7 @@ def panel_rows(
         biases: a number for each output channel, in whole blocks.
         field: the outputs.
         shift: bytes that the panels' outputs lie behind the field's.
+        is_filling: whether the weights are zeros, for outputs that no tap leads to.
     """
     lanes, size = panels.lanes, panels.memory.itemsize
     tables: dict[tuple[int, ...], Integers] = {}
@@ -162,6 +164,7 @@ def panel_rows(
                 shift + first * field.target.block_step,
                 shift + first * field.residual.block_step,
                 width,
+                0 if is_filling else panels.products[panel],
             )
         )
     return rows, list(tables.values())
@@ -222,7 +225,9 @@ def contraction(
         "tiles_that_prefetch": max(1, -(-4 * widest * machine.vector_bytes // PREFETCHED)),
     }
     function = compiled.address("step", "contraction", "contraction_step")
-    return Step(function, tuple(int(values[name]) for name in ARGUMENTS), (tiles, table, *keep))
+    products = field.images * field.rows * field.columns * sum(panel.products for panel in panels)
+    arguments = tuple(int(values[name]) for name in ARGUMENTS)
+    return Step(function, arguments, (tiles, table, *keep), mult_adds=products)
 
 
 def _tiles(

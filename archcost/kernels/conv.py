@@ -196,7 +196,7 @@ def _passes(
         panels = _panels(layer.filters, one.taps, vectors, target, transposed=transposed)
         if one.taps:
             packed.append(panels)
-        rows, tables = panel_rows(panels, one.offsets or (0,), biases, field)
+        rows, tables = panel_rows(panels, one.offsets or (0,), biases, field, is_filling=not one.taps)
         keep = [source, target, fusion.residual, biases, panels.memory, *tables]
         step = contraction(
             field, rows, panels.depth, *setting, keep, input_bytes=source.memory.nbytes, activation=fusion.activation
@@ -254,7 +254,7 @@ def _spread_pixel(
             if reached:
                 packed.append(panels)
             shift = row * target.row_step + column * target.pixel_step
-            lines, tables = panel_rows(panels, [0], biases, field, shift)
+            lines, tables = panel_rows(panels, [0], biases, field, shift, is_filling=not reached)
             rows += lines
             keep += [panels.memory, *tables]
     if not rows:

@@ -6,6 +6,7 @@ Forward and the gradient to the input keep the outputs of a piece of a row in re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numba
@@ -190,7 +191,9 @@ def channel_filters(
             )  # fmt: skip
             function = compiled.address("step", "depthwise", "filters_step", precision)
             pack.append(Step(function, arguments, (places, weight, packed, scale)))
-        compute.append(_pass(one, packed, blocks, biases, activation, machine, precision, tensors))
+        step = _pass(one, packed, blocks, biases, activation, machine, precision, tensors)
+        pixels = one.field.images * one.field.rows * one.field.columns
+        compute.append(replace(step, mult_adds=pixels * len(one.taps) * filters.outputs))
     return pack, compute
 
 

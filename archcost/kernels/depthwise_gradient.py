@@ -183,7 +183,10 @@ def weight_gradient(
         *field.source[:4], *field.target[:4], sums.ctypes.data, taps * machine.vector_bytes // 8,
     )  # fmt: skip
     function = compiled.address("step", "depthwise_gradient", "product_step")
-    products = Step(function, arguments, (table, sums, larger, smaller))
+    products = Step(
+        function, arguments, (table, sums, larger, smaller),
+        mult_adds=lines * field.columns * taps * smaller.shape[0], for_weights=True,
+    )  # fmt: skip
     reading = (smaller.shape[0], lanes, blocks, parts, taps, sums.ctypes.data, gradient.ctypes.data)
     function = compiled.address("step", "depthwise_gradient", "read_step", precision)
     return [products, Step(function, reading, (sums, gradient))]

@@ -171,6 +171,25 @@ class Panels:
         """First block of lanes of each panel."""
         return [0, *np.cumsum(self.widths).tolist()]
 
+    @cached_property
+    def products(self) -> list[int]:
+        """Multiply-adds of each panel for one pixel: connected channels times taps, without lanes that fill up."""
+        filters, lanes = self.filters, self.lanes
+        sides = (filters.inputs, filters.outputs) if self.transposed else (filters.outputs, filters.inputs)
+        # Only where a block of channels belongs to two groups, not all of its channels are connected.
+        numbers = None if filters.aligned(lanes) else filters.numbers()
+        connected = numbers if numbers is None or not self.transposed else numbers.T
+        result = []
+        for first, width, blocks in zip(self.first_blocks, self.widths, self.blocks):
+            rows = range(first * lanes, min((first + width) * lanes, sides[0]))
+            depths = [range(block * lanes, min((block + 1) * lanes, sides[1])) for block in blocks]
+            if connected is None:
+                pairs = len(rows) * sum(map(len, depths))
+            else:
+                pairs = sum(int((connected[rows.start : rows.stop, d.start : d.stop] >= 0).sum()) for d in depths)
+            result.append(pairs * len(self.taps))
+        return result
+
     def places(self, panel: int) -> Integers:
         """Return the elements at which the vectors of a panel's first block stand, [depth block, tap, k]."""
         count = len(self.blocks[panel])

@@ -25,6 +25,11 @@ class Step:
         name: the node of the graph that it works for.
         prepares: whether it reads parameters and buffers alone (packing weights): inference runs it again only when
             these may have changed.
+        mult_adds: multiply-adds that a run executes, counted from the sizes of the step's own loops: products of a
+            weight with an element of a tensor (or of two tensors, for a gradient to weights). Taps that read the zero
+            border count, since they are executed; lanes that fill up a block of channels, and weights of zero that
+            stand where no channels are connected or no tap leads, do not.
+        for_weights: whether these make a gradient to weights.
     """
 
     function: int
@@ -32,6 +37,8 @@ class Step:
     keep: tuple[object, ...] = ()
     name: str = ""
     prepares: bool = False
+    mult_adds: int = 0
+    for_weights: bool = False
 
 
 def tabled(rows: Sequence[Sequence[int]]) -> Integers:

@@ -155,7 +155,8 @@ def weight_gradient(
     )  # fmt: skip
     keep = (table, *places, zeros, calls, panels.memory, larger, smaller)
     function = compiled.address("step", "weight_gradient", "weight_step")
-    return [*steps, Step(function, arguments, keep), *unpacking(panels, gradient, machine, precision)]
+    products = Step(function, arguments, keep, mult_adds=lines * depth * sum(panels.products), for_weights=True)
+    return [*steps, products, *unpacking(panels, gradient, machine, precision)]
 
 
 def _line_offsets(field: Field, depth: int) -> list[Integers]:
