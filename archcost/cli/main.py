@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("archcost.cli.audit", "Check every documented figure against what is computed."),
     "profile": ("archcost.cli.profile", "Run a network: time per layer, GFLOP/s, share of the machine's roofline."),
     "reconcile": ("archcost.cli.reconcile", "Explain what every other counter prints for a network."),
+    "train": ("archcost.cli.train", "Train a network on images, and report what it reached and what it cost."),
     "verify": ("archcost.cli.verify", "Execute networks with counting loops: what is computed is what is done."),
 }
 """Command -> (module that holds it as ``command``, one line of help). A module is imported when its command runs."""
