@@ -6,14 +6,16 @@ far as makes all of them contribute alike; one wrong gradient among hundreds the
 direction does not hold, halves of it are tried until the wrong parameters are known by name.
 
 A difference quotient is spoiled by rounding if the step is too small, and if it is too large by the kinks of ReLU and
-max pooling that lie between its two points; so some steps are tried, and the first that agrees counts. A gradient that
-is wrong agrees at none of them.
+max pooling that lie between its points; so some steps are tried, and the first that agrees counts. Where a kink lies
+next to the point itself, no central difference helps: the gradient is the slope of the piece on which the point lies,
+which a difference to one side shows. A gradient that is wrong agrees with none of them.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,7 +89,7 @@ def check_gradients(
     that the masks depend on are as before afterwards. Auxiliary outputs are no part of the loss: the gradients of
     their parameters must be zero.
 
-    The loss must be smooth around the parameters' values. Biases of zero put ReLUs onto their kink, and a BatchNorm
+    The loss must have a gradient at the parameters' values. Biases of zero put ReLUs onto their kink, and a BatchNorm
     over less than about eight values is nearly singular: see ``generic_point``.
 
     Args:
@@ -206,14 +208,25 @@ class _Slopes:
         return float(self._training.loss.value[0])
 
     def _difference(self, moves: Sequence[_Move], allowed: float) -> float:
-        """Return how far the slopes along a direction are apart: at the first step where it is allowed, else least."""
+        """Return how far the slopes along a direction are apart: at the first quotient where it is allowed, else least.
+
+        Central differences come first; then those of second order to either side, (4f(h) - 3f(0) - f(2h)) / 2h.
+        """
         expected, least = sum(move.slope for move in moves), np.inf
-        for step in STEPS:
-            found = (self._loss(moves, step) - self._loss(moves, -step)) / (2 * step)
-            least = min(least, abs(found - expected))
+        for slope in itertools.chain(self._central(moves), self._one_sided(moves)):
+            least = min(least, abs(slope - expected))
             if least <= allowed:
                 break
         return float(least)
+
+    def _central(self, moves: Sequence[_Move]) -> Iterator[float]:
+        for step in STEPS:
+            yield (self._loss(moves, step) - self._loss(moves, -step)) / (2 * step)
+
+    def _one_sided(self, moves: Sequence[_Move]) -> Iterator[float]:
+        here = self._loss(moves, 0.0)
+        for step in (side * size for size in STEPS for side in (1, -1)):
+            yield (4 * self._loss(moves, step) - 3 * here - self._loss(moves, 2 * step)) / (2 * step)
 
     def error(self, moves: Sequence[_Move], tolerance: float) -> float:
         """Return the difference of the slopes along a direction, relative to its average slope."""

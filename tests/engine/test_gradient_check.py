@@ -55,7 +55,7 @@ def _broken(monkeypatch: pytest.MonkeyPatch) -> Break:
     """Return a function that replaces the backward pass of one node."""
 
     def replaced(name: str, wrong: Callable[[Gradient], list[Step]]) -> None:
-        op = type(small().node(name).op)
+        op = Linear if name == "fc1" else type(small().node(name).op)
         right = KERNELS[op].backward
 
         def backward(gradient: Gradient) -> list[Step]:
@@ -141,6 +141,33 @@ def test_scattered_places_are_different(size: int, count: int) -> None:
     assert len(set(places.tolist())) == count
     assert min(places) >= 0
     assert max(places) < size
+
+
+def next_to_a_kink(distance: float) -> tuple[Network, np.ndarray[Any, Any], list[int]]:
+    """Return a network in which the input of one ReLU is ``distance`` for one image, and that batch."""
+    network = ready(Sequential({"fc1": Linear(6), "relu": ReLU(), "fc2": Linear(3)}, (4,)))
+    images = np.random.default_rng(4).standard_normal((2, 4))
+    weight, bias = network.parameters["fc1.weight"], network.parameters["fc1.bias"]
+    bias[2] = distance - float(weight[2] @ images[0])
+    return network, images, [0, 1]
+
+
+@pytest.mark.parametrize("distance", [1e-10, -1e-10])
+def test_a_kink_next_to_the_point_is_no_wrong_gradient(distance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = check_gradients(*next_to_a_kink(distance))
+    assert found.holds
+    assert found.wrong == ()
+    # This is what the differences to one side are for: central ones alone would call right gradients wrong.
+    monkeypatch.setattr(gradient_check._Slopes, "_one_sided", lambda *_: iter(()))
+    assert check_gradients(*next_to_a_kink(distance)).error > 1e-3
+
+
+@pytest.mark.parametrize("distance", [1e-10, -1e-10])
+def test_a_wrong_gradient_next_to_a_kink_is_found(distance: float, broken: Break) -> None:
+    broken("fc1", lambda gradient: nudged(gradient, 8, 1e-3))  # an element of the unit at the kink
+    monitored = check_gradients(*next_to_a_kink(distance))
+    assert not monitored.holds
+    assert monitored.wrong == ("fc1.weight",)
 
 
 def test_frozen_layers_do_not_move() -> None:
