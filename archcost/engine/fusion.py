@@ -1,11 +1,13 @@
-"""What inference computes together: a layer that multiplies, the BatchNorm behind it, a sum and an activation.
+"""What is computed together: in inference a layer that multiplies, the BatchNorm behind it, a sum and an activation.
 
 The micro-kernel adds a residual and applies an activation to its sums before it stores them, and a BatchNorm with fixed
 statistics is a factor and a shift of the packed weights: so a chain of up to four operators writes its output once.
+Training keeps what the way back needs; there a layer takes an activation with it that overwrites its input anyway.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from archcost.graph import Graph, Node
@@ -32,6 +34,11 @@ class Chain:
     activation: str
     last: str
     members: tuple[str, ...]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All nodes."""
+        return self.head.name, *self.members
 
 
 def chains(graph: Graph) -> dict[str, Chain]:
@@ -77,4 +84,15 @@ def chains(graph: Graph) -> dict[str, Chain]:
             members.append(last)
         result[node.name] = Chain(node, norm, residual, activation, last, tuple(members))
         ends[last] = order[node.name]
+    return result
+
+
+def activated(graph: Graph, in_place: Collection[str]) -> dict[str, Chain]:
+    """Return the chains of a layer that multiplies and an activation ``in_place``, by the name of the layer."""
+    result: dict[str, Chain] = {}
+    for node in graph:
+        if node.name in in_place and type(node.op).__name__ in EPILOGUES:
+            head = graph.node(node.inputs[0])
+            if isinstance(head.op, (Conv2d, Linear)):
+                result[head.name] = Chain(head, None, None, type(node.op).__name__, node.name, (node.name,))
     return result

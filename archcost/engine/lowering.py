@@ -12,19 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archcost.engine.fusion import Chain
+from archcost.engine.layouts import Layout, training_layout
 from archcost.engine.memory import Memory
 from archcost.engine.plan import GRADIENT, VALUE, Plan, logits_of
 from archcost.engine.tensors import views
-from archcost.errors import GraphError
 from archcost.graph import Graph, Node
 from archcost.kernels.border import cleared
-from archcost.kernels.conv import Fusion, forward_parts
+from archcost.kernels.conv import Fusion
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.norm import folded
-from archcost.kernels.operation import Gradient, Kernels, Operation
+from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.plain import conversion
 from archcost.kernels.step import Integers, Step
-from archcost.kernels.table import KERNELS
 from archcost.kernels.target import Precision, Target
 from archcost.ops import Input
 
@@ -79,8 +78,13 @@ class Lowered:
     ) -> None:
         self.graph, self.images, self.setting = graph, images, setting
         self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep)
+        layout = Layout(setting.machine, setting.precision)
+        if training and not keep and not wanted:
+            layout = training_layout(graph, images, *layout[:2], logits_of(graph))
+        self.layout = layout
         lanes = setting.machine.lanes(setting.precision)
-        self.memory = Memory(self.plan.needs, images, lanes, setting.precision)
+        needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
+        self.memory = Memory(needs, layout.images(images), lanes, setting.precision)
         held = {name: tensor for (kind, name), tensor in self.memory.tensors.items() if kind == VALUE}
         self.tensors = views(graph, images, self.plan.holder, held, lanes, setting.precision)
         self.inputs = {node.name: self._plain(node.name) for node in graph.inputs}
@@ -89,12 +93,20 @@ class Lowered:
         self.operations: dict[str, Operation] = {}
         self._numbers = {node.name: number for number, node in enumerate(graph)}
         self.forward: list[Step] = []
+        last = logits_of(graph)
         for work in self.plan.forward:
+            if layout.samples and work.node.name in graph.outputs and work.node.name != last:
+                continue  # a softmax that is part of the loss
             self.forward += self.cleared(VALUE, work.writes)
             self.forward += self._chain(work.chain) if work.chain else self._node(work.node)
+        self.scores = layout.usual(self.tensors[last], graph.shapes[last])
+        self.forward += [replace(step, name=last) for step in layout.read(self.tensors[last], self.scores)]
         self.finish = [
-            replace(conversion("read", self.tensors[name], array, setting.machine, setting.precision), name=name)
-            for name, array in {**self.outputs, logits_of(graph): self.logits}.items()
+            replace(conversion("read", tensor, array, setting.machine, setting.precision), name=name)
+            for name, tensor, array in (
+                *((name, self.tensors[name], self.outputs[name]) for name in graph.outputs if name != last),
+                (last, self.scores, self.logits),
+            )
         ]
 
     def cleared(self, kind: str, name: str) -> list[Step]:
@@ -109,25 +121,26 @@ class Lowered:
     def _chain(self, chain: Chain) -> list[Step]:
         """Return the steps of a chain."""
         head = self._operation(chain.head)
-        steps, scale, shift = [], None, None
+        steps: list[Step] = []
+        scale, shift = None, None
+        if self.plan.training:
+            self.operations.update({name: self._operation(self.graph.node(name)) for name in chain.nodes})
         if chain.norm is not None:
             step, scale, shift = folded(self._operation(chain.norm))
             steps.append(replace(step, prepares=True))
         residual = self.tensors[chain.residual] if chain.residual else None
         fusion = Fusion(chain.activation, residual, scale, shift)
-        parts = forward_parts(replace(head, output=self.tensors[chain.last]), fusion)
-        steps += [replace(step, prepares=True) for step in parts.pack]
-        return [replace(step, name=chain.head.name) for step in (*steps, *parts.compute)]
+        steps += self.layout.multiplied(replace(head, output=self.tensors[chain.last]), fusion)
+        return [replace(step, name=chain.head.name) for step in steps]
 
     def _node(self, node: Node) -> list[Step]:
-        setting = self.setting
         if isinstance(node.op, Input):
             plain = self.inputs[node.name]
-            step = conversion("write", self.tensors[node.name], plain, setting.machine, setting.precision)
-            return [replace(step, name=node.name)]
+            steps = self.layout.entered(self.tensors[node.name], plain, self.graph.shapes[node.name])
+            return [replace(step, name=node.name) for step in steps]
         operation = self._operation(node)
         self.operations[node.name] = operation
-        return [replace(step, name=node.name) for step in kernels(node).forward(operation)]
+        return [replace(step, name=node.name) for step in self.layout.kernels(node).forward(operation)]
 
     def _operation(self, node: Node) -> Operation:
         graph, setting = self.graph, self.setting
@@ -137,8 +150,8 @@ class Lowered:
             op=node.op,
             inputs=tuple(self.tensors[name] for name in node.inputs),
             output=self.tensors[node.name],
-            input_shapes=graph.input_shapes(node),
-            output_shape=graph.shapes[node.name],
+            input_shapes=tuple(self.layout.graph_shape(node, shape) for shape in graph.input_shapes(node)),
+            output_shape=self.layout.graph_shape(node, graph.shapes[node.name]),
             parameters={name: setting.parameters[f"{owner}.{name}"] for name in graph.params(node)},
             buffers={name: setting.buffers[f"{owner}.{name}"] for name in graph.buffers(node)},
             machine=setting.machine,
@@ -147,13 +160,6 @@ class Lowered:
             random=int(setting.random[self._numbers[node.name]].ctypes.data),
             name=node.name,
         )
-
-
-def kernels(node: Node) -> Kernels:
-    """Return the kernels of a node. Raises GraphError if its operator is for cost only."""
-    if type(node.op) not in KERNELS:
-        raise GraphError(f"{node.name}: {type(node.op).__name__} is counted, but cannot be run")
-    return KERNELS[type(node.op)]
 
 
 class Backpropagation:
@@ -174,10 +180,11 @@ class Backpropagation:
         plan = lowered.plan
         self._written: set[str] = set()
         logits = logits_of(lowered.graph)
-        self.source = self._gradient(logits)
+        tensor = self._gradient(logits)
+        self.source = lowered.layout.usual(tensor, lowered.graph.shapes[logits])
         self.start = lowered.cleared(GRADIENT, logits)
         self._written.add(plan.holder[logits])
-        self.steps: list[Step] = []
+        self.steps = [replace(step, name=logits) for step in lowered.layout.written(tensor, self.source)]
         for node in plan.backward:
             self.steps += self._node(node)
         self.inputs = {name: self._gradient(name) for name in plan.wanted}
@@ -197,7 +204,7 @@ class Backpropagation:
         for name in node.inputs:
             owner = plan.holder[name]
             targets.append(self._gradient(name) if plan.depends[name] else None)
-            adds.append(owner in self._written)
+            adds.append(owner in self._written and node.name not in plan.in_place)
             if plan.depends[name] and owner not in self._written:
                 steps += lowered.cleared(GRADIENT, name)
                 self._written.add(owner)
@@ -205,5 +212,5 @@ class Backpropagation:
         if node.name in plan.trained:
             parameters = {name: self._gradients[f"{node.name}.{name}"] for name in operation.parameters}
         gradient = Gradient(operation, self._gradient(node.name), tuple(targets), tuple(adds), parameters)
-        steps += kernels(node).backward(gradient)
+        steps += lowered.layout.kernels(node).backward(gradient)
         return [replace(step, name=node.name) for step in steps]

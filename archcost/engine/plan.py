@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from archcost.engine.fusion import Chain, chains
+from archcost.engine.fusion import Chain, activated, chains
 from archcost.engine.memory import Key, Need
 from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
 from archcost.kernels.conv import gradient_halo
 from archcost.ops import Input, Softmax
+from archcost.ops.activation import Activation
 
 VALUE, GRADIENT = "value", "gradient"
 """What a tensor of a program holds."""
@@ -53,6 +54,7 @@ class Plan:
 
     Attributes:
         holder: node -> the node whose tensor it uses.
+        in_place: activations that overwrite their input.
         forward: the forward pass.
         backward: nodes that are taken back, in that order.
         depends: node -> whether its output depends on something that gets a gradient.
@@ -70,8 +72,12 @@ class Plan:
     ) -> None:
         self.graph, self.training = graph, training
         self.trained, self.wanted = trained, wanted
-        self.holder = aliases(graph, training=training)
-        self.forward = _forward(graph, self.holder, {} if training or keep else chains(graph))
+        self.holder = aliases(graph, training=training, in_place=training and not keep)
+        self.in_place = frozenset(
+            node.name for node in graph if isinstance(node.op, Activation) and self.holder[node.name] != node.name
+        )
+        fused = activated(graph, self.in_place) if training else chains(graph)
+        self.forward = [work for work in _forward(graph, {} if keep else fused) if self._computes(work.node)]
         self.depends = _depending(graph, trained, wanted)
         self.backward = self._backward() if training else []
         self._spans: dict[Key, tuple[int, int]] = {}
@@ -83,11 +89,11 @@ class Plan:
         return [
             node
             for node in reversed(self.graph.nodes)
-            if node.name in used and self.depends[node.name] and self._computes(node)
+            if node.name in used and self.depends[node.name] and self._computes(node) and not isinstance(node.op, Input)
         ]
 
     def _computes(self, node: Node) -> bool:
-        return self.holder[node.name] == node.name and not isinstance(node.op, Input)
+        return self.holder[node.name] == node.name or node.name in self.in_place
 
     def _touch(self, kind: str, names: Iterable[str], time: int) -> None:
         """Note that tensors are touched at a time."""
@@ -134,13 +140,15 @@ class Plan:
         graph = self.graph
         result = dict.fromkeys(graph.shapes, NO_HALO)
         for node in self.backward:
+            if not any(self.depends[name] for name in node.inputs):
+                continue
             source = graph.input_shapes(node)[0]
             result[node.name] = wider(result[node.name], gradient_halo(node.op, source, graph.shapes[node.name]))
         return result
 
 
-def _forward(graph: Graph, holder: dict[str, str], found: dict[str, Chain]) -> list[Work]:
-    """Return the forward pass: a chain is computed where its first node stands."""
+def _forward(graph: Graph, found: dict[str, Chain]) -> list[Work]:
+    """Return the nodes in order: a chain is computed where its first node stands."""
     done: set[str] = set()
     result = []
     for node in graph:
@@ -148,7 +156,7 @@ def _forward(graph: Graph, holder: dict[str, str], found: dict[str, Chain]) -> l
         if chain is not None:
             done.update(chain.members)
             result.append(Work(node, chain))
-        elif node.name not in done and holder[node.name] == node.name:
+        elif node.name not in done:
             result.append(Work(node, None))
     return result
 

@@ -15,6 +15,7 @@ from archcost.ops import (
     DropPath,
     Flatten,
     Identity,
+    Input,
     Linear,
     Reshape,
     Transpose,
@@ -60,16 +61,18 @@ def channels_last_nodes(graph: Graph) -> frozenset[str]:
     return frozenset(last)
 
 
-def aliases(graph: Graph, *, training: bool) -> dict[str, str]:
+def aliases(graph: Graph, *, training: bool, in_place: bool = False) -> dict[str, str]:
     """Return for each node the node whose tensor it uses: itself, or its input's where nothing is computed.
 
     A Flatten in front of dense layers keeps the map: the dense layer reads it as a convolution with a kernel of the
     map's size does.
+
+    Args:
+        graph: the network.
+        training: dropout computes something.
+        in_place: activations overwrite their input where nobody else needs it, their gradients likewise.
     """
-    consumers: dict[str, list[Node]] = {node.name: [] for node in graph}
-    for node in graph:
-        for name in node.inputs:
-            consumers[name].append(node)
+    consumers = readers(graph)
     last = channels_last_nodes(graph)
     holder: dict[str, str] = {}
     for node in graph:
@@ -84,8 +87,33 @@ def aliases(graph: Graph, *, training: bool) -> dict[str, str]:
         elif isinstance(node.op, Flatten):
             before = graph.shapes[node.inputs[0]]
             free = before[1:] in ((), (1, 1)) or _only_dense(graph, node, consumers, last)
+        elif in_place and isinstance(node.op, Activation):
+            free = _overwrites(graph, node, consumers) and holder[node.inputs[0]] == node.inputs[0]
         holder[node.name] = holder[node.inputs[0]] if free else node.name
     return holder
+
+
+def readers(graph: Graph) -> dict[str, list[Node]]:
+    """Return for each node the nodes that read its output."""
+    result: dict[str, list[Node]] = {node.name: [] for node in graph}
+    for node in graph:
+        for name in node.inputs:
+            result[name].append(node)
+    return result
+
+
+def _overwrites(graph: Graph, node: Node, consumers: dict[str, list[Node]]) -> bool:
+    """Return whether an activation may overwrite its input: neither way back needs it, and nobody else reads it."""
+    producer = graph.node(node.inputs[0])
+    kept = producer.op.saved_for_input | producer.op.saved_for_params
+    return (
+        node.op.saved_for_input == {"output"}
+        and not hasattr(node.op, "axis")
+        and not kept & {"output", "indices"}
+        and len(consumers[producer.name]) == 1
+        and producer.name not in graph.outputs
+        and not isinstance(producer.op, Input)
+    )
 
 
 def _only_dense(graph: Graph, node: Node, consumers: dict[str, list[Node]], last: frozenset[str]) -> bool:

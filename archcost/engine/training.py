@@ -65,7 +65,7 @@ class Training:
         }
         back = Backpropagation(self.lowered, {**gradients, **{name: own for name, (_, own) in copies.items()}})
         self.labels = np.zeros(images, np.int64)
-        logits = self.lowered.tensors[logits_of(graph)]
+        logits = self.lowered.scores
         self.goals = np.zeros((images, *graph.shapes[logits_of(graph)]), setting.precision)
         goals_steps: list[Step] = []
         if loss == "softmax":
