@@ -115,7 +115,8 @@ class OptimizerRule(NamedTuple):
 
 OPTIMIZERS: dict[str, OptimizerRule] = {
     "sgd": OptimizerRule(0, 2, "w - lr*g"),
-    "momentum": OptimizerRule(1, 4, "v = b*v + g; w - lr*v"),
+    "momentum": OptimizerRule(1, 5, "v = b*v + (1-b)*g; w - lr*v"),
+    "momentum-standard": OptimizerRule(1, 4, "v = b*v + g; w - lr*v"),
     "nesterov": OptimizerRule(1, 6, "v = b*v + g; w - lr*(g + b*v)"),
     "rmsprop": OptimizerRule(1, 9, "s = b*s + (1-b)*g*g; w - lr*g/(sqrt(s)+eps)"),
     "adam": OptimizerRule(2, 12, "m = b1*m + (1-b1)*g; s = b2*s + (1-b2)*g*g; w - lr_t*m/(sqrt(s)+eps)"),

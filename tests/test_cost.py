@@ -59,7 +59,8 @@ def test_optimizer_rules_cost_their_formula_and_keep_its_state() -> None:
     w, g, v, s = Counted(1.0), Counted(0.5), Counted(0.1), Counted(0.2)
     formulas: dict[str, tuple[int, Callable[[], Counted]]] = {
         "sgd": (0, lambda: w - g * 0.1),
-        "momentum": (1, lambda: w - (v * 0.9 + g) * 0.1),
+        "momentum": (1, lambda: w - (v * 0.9 + g * 0.1) * 0.1),
+        "momentum-standard": (1, lambda: w - (v * 0.9 + g) * 0.1),
         "nesterov": (1, lambda: w - (g + (v * 0.9 + g) * 0.9) * 0.1),
         "rmsprop": (1, lambda: w - g * 0.1 / ((s * 0.9 + g * g * 0.1) ** 0.5 + 1e-8)),
         "adam": (2, lambda: w - (v * 0.9 + g * 0.1) * 0.1 / ((s * 0.9 + g * g * 0.1) ** 0.5 + 1e-8)),

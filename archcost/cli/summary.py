@@ -18,7 +18,9 @@ from archcost.cli.output import chosen_format, emit, emit_table, output_options
 @click.option("--top", type=click.IntRange(min=1), help="Show this many rows and sum up the rest.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Show rows whose name, operator or kind matches.")
 @click.option("--train", is_flag=True, help="Add the exact cost of a training step.")
-@click.option("--optimizer", default="sgd", show_default=True, help="sgd, momentum, nesterov, rmsprop, adam, adamw.")
+@click.option(
+    "--optimizer", default="sgd", show_default=True, help="sgd, momentum[-standard], nesterov, rmsprop, adam, adamw."
+)
 @click.option("--dtype", default="float32", show_default=True, help="float64, float32, float16, bfloat16, int8.")
 @click.option("--freeze", multiple=True, metavar="PATTERN", help="Layers or scopes that are not trained.")
 @click.option(

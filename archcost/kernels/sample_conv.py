@@ -77,7 +77,7 @@ def forward(operation: Operation, activation: str = "Identity") -> list[Step]:
     field = one.field.simplified()
     return [
         *steps,
-        summed(field, lambda *_: taps, outputs, distances, machine, precision, keep, activation=activation),
+        summed(field, lambda _: taps, outputs, distances, machine, precision, keep, activation=activation),
     ]
 
 
@@ -105,7 +105,7 @@ def input_gradient(
 ) -> list[Step]:
     """Return the steps that spread the gradient of the output over that of the input.
 
-    Taps that lead all positions of a tile beyond the map are left out; others may read the border.
+    Taps beyond the first and the last row are left out; those beyond the sides of a row read the border.
     """
     weights = Weights(int(weight.ctypes.data), layer.filters, weight.itemsize)
     if target.shape[1:] == layer.window.kernel and source.shape[1:] == (1, 1):
@@ -115,8 +115,8 @@ def input_gradient(
     steps, source = with_halo(source, ((0, 0), needed[1]), machine, precision)
     zeros = aligned(weights.inputs, weight.dtype)
     every_phase = [phases(window, axis, target.shape[1 + axis]) for axis in (0, 1)]
-    for one, axis_phases in zip(backward_passes(window, source, target, None), product(*every_phase)):
-        taps = _inside(one, axis_phases, source, weights)
+    for one, (row_phase, _) in zip(backward_passes(window, source, target, None), product(*every_phase)):
+        taps = _inside(one, row_phase, source, weights)
         outputs = [
             Outputs(
                 weights.inputs,
@@ -133,22 +133,21 @@ def input_gradient(
     return steps
 
 
-def _inside(one: Pass, axis_phases: Sequence[Phase], source: Blocked, weights: Weights) -> TapsAt:
-    """Return the taps of a pass that lead some positions of a tile into the map ``source``."""
-    rows, columns = ({tap.place: tap.offset for tap in phase.taps} for phase in axis_phases)
-    _, height, width = source.shape
-    width_of_kernel = weights.filters.kernel[1]
+def _inside(one: Pass, row_phase: Phase, source: Blocked, weights: Weights) -> TapsAt:
+    """Return the taps of a pass that lead a row of outputs to a row of the map ``source``."""
+    offsets = {tap.place: tap.offset for tap in row_phase.taps}
+    columns = weights.filters.kernel[1]
 
     @cache
-    def taps(row: int, column: int, count: int) -> Integers:
+    def taps_of(row: int) -> Integers:
         return _table([
-            (channel * source.block_step + offset, weights.offset(channel, 0, place[0] * width_of_kernel + place[1]))
+            (channel * source.block_step + offset, weights.offset(channel, 0, place[0] * columns + place[1]))
             for channel in range(weights.outputs)
             for place, offset in zip(one.taps, one.offsets)
-            if 0 <= row + rows[place[0]] < height and -count < column + columns[place[1]] < width
+            if 0 <= row + offsets[place[0]] < source.shape[1]
         ])  # fmt: skip
 
-    return taps
+    return taps_of
 
 
 def _spread_pixel(
@@ -179,7 +178,7 @@ def _spread_pixel(
         outputs.append(Outputs(length, weights.address + first * weights.size, int(zeros.ctypes.data), 0, place))
     keep = (source, target, weight, zeros)
     return summed(
-        field, lambda *_: taps, outputs, (weights.size, target.pixel_step), machine, precision, keep, adds=adds
+        field, lambda _: taps, outputs, (weights.size, target.pixel_step), machine, precision, keep, adds=adds
     )
 
 

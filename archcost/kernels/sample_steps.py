@@ -37,8 +37,8 @@ class Outputs(NamedTuple):
     output_offset: int
 
 
-TapsAt = Callable[[int, int, int], Integers]
-"""Row, first column and number of columns -> their taps."""
+TapsAt = Callable[[int], Integers]
+"""Row -> its taps: byte offsets (input, weight), (taps, 2)."""
 
 PLACE = ("input_offset", "output_offset", "taps", "offsets", "width")
 """Some positions of a row: where they lie in a group of samples, their taps, and which of the widths it is."""
@@ -127,7 +127,7 @@ def summed(
 
     Args:
         field: positions of the outputs; its images are groups of samples.
-        taps: gives the taps of neighbours in a row: byte offsets (input, weight), (taps, 2).
+        taps: gives the taps of each row.
         outputs: what is computed at every position.
         steps: bytes from the weight of an output to the next one's, and from an output to the next.
         machine: which vectors there are.
@@ -148,11 +148,10 @@ def summed(
     ]  # fmt: skip
     places, used, rounds = [], [], 0
     for row in range(field.rows):
-        column = 0
+        column, table = 0, taps(row)
+        used.append(table)
+        rounds += field.columns * len(table)
         for width in pieces(field.columns, shape.width):
-            table = taps(row, column, width)
-            used.append(table)
-            rounds += width * len(table)
             offsets = (row * o.row_step + column * o.pixel_step for o in (field.source, field.target))
             places.append((*offsets, len(table), int(table.ctypes.data), widths.index(width)))
             column += width

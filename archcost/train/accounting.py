@@ -115,7 +115,9 @@ def account(training: Training, optimizer: str) -> Account:
     graph, trained = lowered.graph, lowered.plan.trained
     parameters = sum(map(product, trained_shapes(graph, trained).values()))
     update = parameters * optimizer_rule(optimizer).operations
-    return Account(lowered.images, predicted(graph, trained), executed(training), update)
+    return Account(
+        lowered.images, predicted(graph, trained, samples=lowered.layout.samples), executed(training), update
+    )
 
 
 def optimizer_rule(name: str) -> OptimizerRule:
@@ -123,8 +125,7 @@ def optimizer_rule(name: str) -> OptimizerRule:
     if name not in OPTIMIZERS:
         known = ", ".join(OPTIMIZERS)
         raise UsageError(f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}; known are {known}")
-    # Two forms of momentum cost the same; AdamW has a rule of its own.
-    return RULES[name if name in RULES else OPTIMIZERS[name].rule]
+    return RULES[name]
 
 
 def measured_peak(network: Network) -> float:

@@ -18,6 +18,7 @@ def write_curve(path: Path, history: Sequence[Epoch], title: str) -> bool:
     """
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError:
         return False
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -30,6 +31,7 @@ def write_curve(path: Path, history: Sequence[Epoch], title: str) -> bool:
             if None not in values:
                 axes.plot(epochs, values, marker=".", label=label)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(what)
         axes.legend()
         axes.grid(visible=True, alpha=0.3)

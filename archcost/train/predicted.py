@@ -12,7 +12,8 @@ at all, those t with (position + padding - t * dilation) divisible by the stride
   allow, but the output does not have: ``border`` come on top.
 
 executed = predicted - cropped + border, exactly. Only where the smaller map is a single pixel and the convolution is
-not depthwise, taps that lead beyond it are left out as well (no ``border``). What a step fills its last vector with is
+not depthwise, taps that lead beyond it are left out as well (no ``border``); and where lanes are samples
+(``kernels.samples``), those that lead beyond its first and last row are. What a step fills its last vector with is
 counted on neither side. The same holds for the forward pass of a transposed convolution, which is that gradient; its
 own gradient to the input executes what is predicted.
 """
@@ -84,7 +85,7 @@ class Predicted:
         )
 
 
-def predicted(graph: Graph, trained: frozenset[str]) -> Predicted:
+def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False) -> Predicted:
     """Return what the graph predicts of a training step, for one image.
 
     The loss looks at the first output: other outputs (auxiliary heads) are computed, but not taken back. A final
@@ -93,8 +94,9 @@ def predicted(graph: Graph, trained: frozenset[str]) -> Predicted:
     Args:
         graph: the network.
         trained: nodes whose parameters are trained (``Network.trained``).
+        samples: lanes are samples.
     """
-    by_node = predicted_by_node(graph, trained).values()
+    by_node = predicted_by_node(graph, trained, samples=samples).values()
     return Predicted(
         sum((one.forward for one in by_node), NO_COST),
         sum((one.to_inputs for one in by_node), NO_COST),
@@ -104,7 +106,7 @@ def predicted(graph: Graph, trained: frozenset[str]) -> Predicted:
     )
 
 
-def predicted_by_node(graph: Graph, trained: frozenset[str]) -> dict[str, Predicted]:
+def predicted_by_node(graph: Graph, trained: frozenset[str], *, samples: bool = False) -> dict[str, Predicted]:
     """Return what the graph predicts of a training step for each node, for one image; see ``predicted``."""
     frozen = frozenset(node.name for node in graph if graph.params(node) and node.name not in trained)
     used = {graph.outputs[0]}
@@ -116,7 +118,7 @@ def predicted_by_node(graph: Graph, trained: frozenset[str]) -> dict[str, Predic
         part = found if node.name in used else NOT_TRAINED
         shapes = graph.input_shapes(node)
         learns = not graph.params(node) or node.name in trained
-        difference = _difference(graph, node)
+        difference = _difference(graph, node, samples=samples)
         spreads = isinstance(node.op, ConvTranspose2d)
         result[node.name] = Predicted(
             node.op.cost(*shapes, training=learns),
@@ -158,7 +160,7 @@ def _axis(larger: int, smaller: int, kernel: int, stride: int, padding: int, dil
     return _Axis(smaller * kernel, reached, common)
 
 
-def _difference(graph: Graph, node: Node) -> Difference:
+def _difference(graph: Graph, node: Node, *, samples: bool) -> Difference:
     """Return why spreading the smaller map of a convolution over the larger one differs from the prediction."""
     op = node.op
     if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
@@ -166,6 +168,8 @@ def _difference(graph: Graph, node: Node) -> Difference:
     (source,), output = graph.input_shapes(node), graph.shapes[node.name]
     larger, smaller = (output, source) if isinstance(op, ConvTranspose2d) else (source, output)
     axes = _axes(op, source, larger, smaller)
+    if samples:
+        axes[0] = axes[0]._replace(executed=axes[0].common)
     # Each pair of a position and a tap stands for as many products as channels are connected.
     channels = op.cost(source).mult_adds // product([axis.predicted for axis in axes])
     count, done, common = (channels * product(column) for column in zip(*axes))

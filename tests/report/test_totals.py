@@ -78,8 +78,8 @@ def test_optimizers_keep_their_state(optimizer: str, states: int) -> None:
 
 @pytest.mark.parametrize(
     ("optimizer", "operations"),
-    # sgd: multiply, subtract; momentum: v and w take two each; adamw: a decay of two on top of adam
-    [("sgd", 2), ("momentum", 4), ("nesterov", 6), ("adamw", 14)],
+    # sgd: multiply, subtract; momentum: v takes two, an average three; adamw: a decay of two on top of adam
+    [("sgd", 2), ("momentum", 5), ("momentum-standard", 4), ("nesterov", 6), ("adamw", 14)],
 )
 def test_update_is_done_for_each_trained_parameter(optimizer: str, operations: int) -> None:
     assert training(optimizer).optimizer_flops == operations * 770

@@ -9,6 +9,7 @@ import pytest
 from archcost.build import Builder
 from archcost.engine.network import Network
 from archcost.errors import UsageError
+from archcost.kernels.target import current
 from archcost.ops import Conv2d, Flatten, Linear, Softmax
 from archcost.train.accounting import Account, account, measured_peak, optimizer_rule
 from tests.engine.built import below, built, compile_nothing, small
@@ -56,6 +57,16 @@ def test_lenet_explains_why_it_executes_more() -> None:
 
 
 @pytest.mark.usefixtures("uncompiled")
+def test_with_samples_in_the_lanes_rows_beyond_the_map_are_left_out() -> None:
+    """Of 14 x 5 rows and taps, those 10 x 5 are multiplied that lead to a row of conv2's output; columns as above."""
+    images = current().lanes("float32")
+    found = account(built(small("lenet"), images=images), "sgd")
+    more = 2 * images * 96 * 25 * (10 * 14 - 10 * 10)
+    line = found.lines[1]
+    assert line.executed - line.predicted == line.expected - line.predicted == more
+
+
+@pytest.mark.usefixtures("uncompiled")
 def test_a_padded_network_names_both_reasons() -> None:
     found = account(built(below(Conv2d(3, 3, padding=1), (2, 4, 4))), "sgd")
     # On a 4 x 4 map, 3 x 3 taps around each pixel meet 100 pairs inside of 144.
@@ -86,7 +97,7 @@ def test_frozen_layers_are_predicted_to_execute_nothing_for_their_weights() -> N
     ("name", "operations"),
     [
         ("sgd", 2),
-        ("momentum", 4),
+        ("momentum", 5),
         ("momentum-standard", 4),
         ("nesterov", 6),
         ("rmsprop", 9),
