@@ -17,6 +17,7 @@ from archcost.engine.memory import Memory
 from archcost.engine.plan import GRADIENT, VALUE, Plan, logits_of
 from archcost.engine.tensors import views
 from archcost.graph import Graph, Node
+from archcost.kernels import conv
 from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
 from archcost.kernels.layout import Array, Blocked
@@ -37,6 +38,7 @@ class Setting:
         precision: element type.
         parameters, buffers: by name (``layer1.0.conv1.weight``).
         random: seed, iteration and node number for each node, as the masks read them.
+        threads: that fast ways of inference are planned for; 0: only direct ones.
     """
 
     machine: Target
@@ -44,6 +46,7 @@ class Setting:
     parameters: Mapping[str, Array]
     buffers: Mapping[str, Array]
     random: Integers
+    threads: int = 0
 
 
 class Lowered:
@@ -77,7 +80,9 @@ class Lowered:
         keep: bool = False,
     ) -> None:
         self.graph, self.images, self.setting = graph, images, setting
-        self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep)
+        self._threads = 0 if training or keep else setting.threads
+        ways = conv.fast(images, conv.Setting(setting.machine, setting.precision), self._threads)
+        self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=ways)
         layout = Layout(setting.machine, setting.precision)
         if training and not keep and not wanted:
             layout = training_layout(graph, images, *layout[:2], logits_of(graph))
@@ -129,7 +134,7 @@ class Lowered:
             step, scale, shift = folded(self._operation(chain.norm))
             steps.append(replace(step, prepares=True))
         residual = self.tensors[chain.residual] if chain.residual else None
-        fusion = Fusion(chain.activation, residual, scale, shift)
+        fusion = Fusion(chain.activation, residual, scale, shift, self._threads)
         steps += self.layout.multiplied(replace(head, output=self.tensors[chain.last]), fusion)
         return [replace(step, name=chain.head.name) for step in steps]
 

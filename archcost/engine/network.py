@@ -85,7 +85,7 @@ class Network:
         random = np.zeros((len(graph), 3), np.int64)
         random[:, 0], random[:, 2] = seed, np.arange(len(graph))
         self._random = random
-        self.setting = Setting(current(), precision, parameters, buffers, random)
+        self.setting = Setting(current(), precision, parameters, buffers, random, thread_count(threads))
         self._version = 0
         self._inference: dict[int, _Inference] = {}
         self._training: dict[int, Training] = {}

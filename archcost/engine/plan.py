@@ -16,7 +16,7 @@ from archcost.engine.memory import Key, Need
 from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
-from archcost.kernels.conv import gradient_halo
+from archcost.kernels.conv import FastPlan, direct, gradient_halo
 from archcost.ops import Input, Softmax
 from archcost.ops.activation import Activation
 
@@ -51,6 +51,7 @@ class Plan:
         trained: nodes whose parameters get a gradient (training only).
         wanted: inputs of the graph that get one.
         keep: do not fuse, and let every tensor keep its values to the end.
+        fast: which convolutions are computed in a fast way.
 
     Attributes:
         holder: node -> the node whose tensor it uses.
@@ -69,8 +70,9 @@ class Plan:
         trained: frozenset[str] = frozenset(),
         wanted: frozenset[str] = frozenset(),
         keep: bool = False,
+        fast: FastPlan = direct,
     ) -> None:
-        self.graph, self.training = graph, training
+        self.graph, self.training, self._fast = graph, training, fast
         self.trained, self.wanted = trained, wanted
         self.holder = aliases(graph, training=training, in_place=training and not keep)
         self.in_place = frozenset(
@@ -128,7 +130,10 @@ class Plan:
 
     def _needs(self, *, keep: bool) -> dict[Key, Need]:
         graph, shapes = self.graph, map_shapes(self.graph, self.holder)
-        border = {VALUE: halos(graph, self.holder), GRADIENT: self._gradient_halos() if self.training else {}}
+        border = {
+            VALUE: halos(graph, self.holder, self._fast),
+            GRADIENT: self._gradient_halos() if self.training else {},
+        }
         end = len(self.forward) + len(self.backward) + 1
         result = {}
         for (kind, name), (first, last) in self._spans.items():

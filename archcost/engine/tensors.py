@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from archcost.errors import GraphError
 from archcost.geometry import Shape, Sides, shape_text
 from archcost.graph import Graph, Node
-from archcost.kernels.conv import input_halo
+from archcost.kernels.conv import FastPlan, direct, input_halo
 from archcost.kernels.layout import Blocked
 from archcost.ops import (
     Dropout,
@@ -131,13 +131,19 @@ def _only_dense(graph: Graph, node: Node, consumers: dict[str, list[Node]], last
     )
 
 
-def halos(graph: Graph, holder: dict[str, str]) -> dict[str, Sides]:
-    """Return the border of each tensor: the widest that the convolutions that read it ask for."""
+def halos(graph: Graph, holder: dict[str, str], plan: FastPlan = direct) -> dict[str, Sides]:
+    """Return the border of each tensor: the widest that the convolutions that read it ask for.
+
+    Args:
+        graph: the network.
+        holder: node -> the node whose tensor it uses.
+        plan: which convolutions are computed in a fast way.
+    """
     result = dict.fromkeys(graph.shapes, NO_HALO)
     for node in graph:
         if node.inputs:
             owner = holder[node.inputs[0]]
-            edges = input_halo(node.op, graph.shapes[node.inputs[0]], graph.shapes[node.name])
+            edges = input_halo(node.op, graph.shapes[node.inputs[0]], graph.shapes[node.name], plan)
             result[owner] = wider(result[owner], edges)
     return result
 

@@ -7,13 +7,13 @@ return the steps that pack the weights apart from those that compute, since infe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
 from archcost.errors import GraphError
 from archcost.geometry import Pair, Shape, Sides, pair, resolve
-from archcost.kernels import depthwise
+from archcost.kernels import depthwise, winograd, winograd_plan
 from archcost.kernels.contraction import Panel, contraction, panel_rows
 from archcost.kernels.field import NOTHING, Field
 from archcost.kernels.layout import Array, Blocked
@@ -32,7 +32,7 @@ from archcost.kernels.passes import (
 from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reduce import channel_sums, collected
 from archcost.kernels.step import Step
-from archcost.kernels.target import Precision, Target
+from archcost.kernels.target import ELEMENT_BYTES, Precision, Target
 from archcost.kernels.weight_gradient import weight_gradient
 from archcost.ops import Conv2d, ConvTranspose2d, Linear, Op, PartialConv2d, RadialBasis
 
@@ -48,12 +48,14 @@ class Fusion:
         residual: a tensor of the output's shape.
         scale, shift: a number for each output channel, in whole blocks; the bias is scaled too. Read by the steps that
             pack (a folded BatchNorm).
+        threads: that fast ways of a convolution are planned for; 0: only the direct way.
     """
 
     activation: str = "Identity"
     residual: Blocked | None = None
     scale: Array | None = None
     shift: Array | None = None
+    threads: int = 0
 
     def only_adds_to(self, target: Blocked, bias: Array | None) -> bool:
         """Return whether outputs without any tap stay what they are: a gradient that is added to."""
@@ -81,6 +83,36 @@ class Layer(NamedTuple):
     spreads: bool = False
 
 
+class Setting(NamedTuple):
+    """Which vectors there are, and the element type."""
+
+    machine: Target
+    precision: Precision
+
+
+FastPlan = Callable[[Layer, Pair], winograd_plan.Cut | None]
+"""Layer and size of its output -> how Winograd's filtering computes it, or None."""
+
+
+def direct(_layer: Layer, _size: Pair) -> winograd_plan.Cut | None:
+    """Return None: every convolution is computed the direct way."""
+    return None
+
+
+def fast(images: int, setting: Setting, threads: int) -> FastPlan:
+    """Return what chooses the way of inference for a batch of ``images`` on ``threads`` threads."""
+    if not threads or setting.precision != "float32" or not winograd_plan.allowed():
+        return direct
+
+    def plan(layer: Layer, size: Pair) -> winograd_plan.Cut | None:
+        if layer.spreads:
+            return None
+        element = ELEMENT_BYTES[setting.precision]
+        return winograd_plan.planned(layer.filters, layer.window, size, images, setting.machine, element, threads)
+
+    return plan
+
+
 def layer_of(op: Op, source: Blocked, output: Blocked) -> Layer:
     """Return a layer that multiplies; a dense layer on a map is a convolution with a kernel of the map's size."""
     channels, *size = source.shape
@@ -104,14 +136,18 @@ def convolution_layer(op: Op, source: Shape, output: Shape) -> Layer:
     return Layer(Filters(op.out_channels, channels, kernel, op.groups), window)
 
 
-def input_halo(op: Op, source: Shape, output: Shape) -> Sides:
+def input_halo(op: Op, source: Shape, output: Shape, plan: FastPlan = direct) -> Sides:
     """Return the border that an operator's input should have, given the graph's shapes of input and output.
 
     A narrower one costs a copy of the input at every run.
     """
     if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
         return NO_HALO
-    return _halo(convolution_layer(op, source, output), source, output, backward=False)
+    layer = convolution_layer(op, source, output)
+    cut = plan(layer, (output[1], output[2]))
+    if cut is not None:
+        return winograd_plan.halo(layer.window, (output[1], output[2]), cut.outputs)
+    return _halo(layer, source, output, backward=False)
 
 
 def gradient_halo(op: Op, source: Shape, output: Shape) -> Sides:
@@ -134,22 +170,41 @@ def _is_pixel(layer: Layer, smaller: Shape) -> bool:
     return smaller == (1, 1) and not layer.filters.is_depthwise
 
 
-class Setting(NamedTuple):
-    """Which vectors there are, and the element type."""
-
-    machine: Target
-    precision: Precision
-
-
 def correlate(
     layer: Layer, source: Blocked, target: Blocked, weight: Array, bias: Array | None, setting: Setting, fusion: Fusion
 ) -> Parts:
     """Return the steps that compute the smaller map ``target`` from the larger map ``source``."""
+    cut = fast(source.images, setting, fusion.threads)(layer, target.shape[1:])
+    if cut is not None:
+        return _by_winograd(layer, source, target, weight, bias, setting, fusion, cut)
     needed = forward_halo(layer.window, source.shape[1:], target.shape[1:])
     copies, source = with_halo(source, needed, *setting)
     one = forward_pass(layer.window, source, target, fusion.residual)
     parts = _passes([one], layer, source, target, weight, bias, setting, fusion, transposed=False)
     return Parts(parts.pack, copies + parts.compute)
+
+
+def _by_winograd(
+    layer: Layer,
+    source: Blocked,
+    target: Blocked,
+    weight: Array,
+    bias: Array | None,
+    setting: Setting,
+    fusion: Fusion,
+    cut: winograd_plan.Cut,
+) -> Parts:
+    """Return the steps of a 3x3 convolution by Winograd's filtering."""
+    copies, source = with_halo(source, winograd_plan.halo(layer.window, target.shape[1:], cut.outputs), *setting)
+    biases_steps, biases = packed_biases(
+        target.shape[0], target.lanes, bias, setting.precision, fusion.scale, fusion.shift
+    )
+    padding = layer.window.padding[0][0], layer.window.padding[1][0]
+    ends = winograd.Ends(source, target, fusion.residual)
+    pack, compute = winograd.winograd(
+        ends, layer.filters, padding, weight, biases, fusion.scale, fusion.activation, cut, *setting
+    )
+    return Parts([*biases_steps, *pack], [*copies, *compute])
 
 
 def spread(

@@ -1,0 +1,203 @@
+"""The transforms of Winograd's minimal filtering for 3x3 kernels, as vector code.
+
+    Y = A^T [ (G g G^T) * (B^T d B) ] A
+
+A tile of m x m outputs takes (m + 2)^2 products of channels instead of 9 m^2: 16 instead of 36 for F(2x2, 3x3), 36
+instead of 144 for F(4x4, 3x3). The matrices are those of Lavin & Gray 2016, Fast Algorithms for Convolutional Neural
+Networks, section 4; the vectors are channels, so that a transform is a few additions of whole pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+from numba.extending import intrinsic
+
+from archcost.kernels.functions import EPILOGUES
+from archcost.kernels.target import TARGETS, Precision
+from archcost.kernels.vector import Code, Value
+
+Matrix = tuple[tuple[float, ...], ...]
+
+INPUT: dict[int, Matrix] = {
+    2: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+    4: (
+        (4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0),
+        (0, 4, 0, -5, 0, 1),
+    ),
+}  # fmt: skip
+"""B^T by the outputs m of a tile's side."""
+
+FILTER: dict[int, Matrix] = {
+    2: ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+    4: (
+        (1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6),
+        (1 / 24, -1 / 12, 1 / 6), (0, 0, 1),
+    ),
+}  # fmt: skip
+"""G by the outputs m of a tile's side."""
+
+OUTPUT: dict[int, Matrix] = {
+    2: ((1, 1, 1, 0), (0, 1, -1, -1)),
+    4: ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
+}
+"""A^T by the outputs m of a tile's side."""
+
+
+def transformed_filter(outputs: int) -> npt.NDArray[np.float64]:
+    """Return the matrix (points, 9) that turns a plain 3x3 kernel into its factors at all points."""
+    matrix = np.array(FILTER[outputs])
+    return np.ascontiguousarray(np.einsum("ia,jb->ijab", matrix, matrix).reshape(-1, 9))
+
+
+def combined(code: Code, matrix: Matrix, values: Sequence[Value]) -> list[Value]:
+    """Return ``matrix`` x ``values``, where zeros and ones cost nothing.
+
+    Two rows that differ in the signs of some places alone are sum and difference of the same two parts.
+    """
+    result: list[Value | None] = [None] * len(matrix)
+    for index, row in enumerate(matrix):
+        if result[index] is not None:
+            continue
+        partner = _mirrored(matrix, index)
+        if partner is None:
+            result[index] = _sum(code, row, values)
+            continue
+        same = [a if a == b else 0.0 for a, b in zip(row, matrix[partner])]
+        turned = [a if a != b else 0.0 for a, b in zip(row, matrix[partner])]
+        one, other = _sum(code, same, values), _sum(code, turned, values)
+        result[index], result[partner] = code.add(one, other), code.sub(one, other)
+    return result
+
+
+def _mirrored(matrix: Matrix, index: int) -> int | None:
+    """Return a later row of the same magnitudes, of which some signs differ and some do not, with sums to share."""
+    row = matrix[index]
+    for other in range(index + 1, len(matrix)):
+        pairs = [(a, b) for a, b in zip(row, matrix[other]) if a or b]
+        if all(abs(a) == abs(b) for a, b in pairs) and {a == b for a, b in pairs} == {True, False}:
+            return other
+    return None
+
+
+def _sum(code: Code, row: Sequence[float], values: Sequence[Value]) -> Value:
+    """Return the sum of factor x value."""
+    terms = [(factor, value) for factor, value in zip(row, values) if factor]
+    terms.sort(key=lambda term: term[0] != 1)  # begin with what is taken as it is
+    factor, value = terms[0]
+    total = value if factor == 1 else code.mul(code.constant(factor), value)
+    for factor, value in terms[1:]:
+        if factor in (1, -1):
+            total = code.add(total, value) if factor == 1 else code.sub(total, value)
+        else:
+            total = code.fma(code.constant(factor), value, total)
+    return total
+
+
+def both_sides(code: Code, matrix: Matrix, grid: Sequence[Sequence[Value]]) -> list[list[Value]]:
+    """Return matrix x grid x matrix^T, as rows."""
+    columns = [combined(code, matrix, column) for column in zip(*grid)]
+    return [combined(code, matrix, row) for row in zip(*columns)]
+
+
+INPUT_ARGUMENTS = ("blocks", "input", "row_step", "block_step", "points", "point_step", "points_block_step")
+"""What a call of the input transform reads: one tile, all blocks of channels."""
+
+
+def input_kernel(target: str, precision: Precision, outputs: int) -> Any:
+    """Return B^T d B of one tile for every block of channels, as an intrinsic."""
+    lanes = TARGETS[target].lanes(precision)
+    side = outputs + 2
+
+    @intrinsic
+    def operation(_context: Any, record: Any) -> Any:
+        def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            code = Code(builder, lanes, precision)
+            values = dict(zip(INPUT_ARGUMENTS, code.arguments(arguments[0], len(INPUT_ARGUMENTS))))
+
+            def block(_: Value, places: list[Value]) -> list[Value]:
+                line, grid = places[0], []
+                for _row in range(side):
+                    grid.append([code.load(line, pixel * code.vector_bytes) for pixel in range(side)])
+                    line = code.at(line, values["row_step"])
+                point = places[1]
+                for row in both_sides(code, INPUT[outputs], grid):
+                    for value in row:
+                        code.store(value, point)
+                        point = code.at(point, values["point_step"])
+                return [code.at(places[0], values["block_step"]), code.at(places[1], values["points_block_step"])]
+
+            code.repeat(values["blocks"], block, [code.pointer(values["input"]), code.pointer(values["points"])])
+            return context.get_dummy_value()
+
+        return types.void(types.intp), write
+
+    return operation
+
+
+OUTPUT_ARGUMENTS = (
+    "blocks", "points", "point_step", "points_block_step", "output", "row_step", "block_step", "residual",
+    "residual_row_step", "residual_block_step", "bias",
+)  # fmt: skip
+"""What a call of the output transform reads: one tile, some blocks of channels; a residual of 0 means none."""
+
+
+def output_kernel(target: str, precision: Precision, activation: str, outputs: int, rows: int, columns: int) -> Any:
+    """Return activation(A^T M A + bias + residual) of one tile, of which ``rows`` x ``columns`` are written."""
+    lanes = TARGETS[target].lanes(precision)
+    side = outputs + 2
+
+    @intrinsic
+    def operation(_context: Any, record: Any) -> Any:
+        def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            code = Code(builder, lanes, precision)
+            values = dict(zip(OUTPUT_ARGUMENTS, code.arguments(arguments[0], len(OUTPUT_ARGUMENTS))))
+            has_residual = builder.icmp_signed("!=", values["residual"], code.int(0))
+
+            def block(_: Value, places: list[Value]) -> list[Value]:
+                points, output, residual, bias = places
+                grid, point = [], points
+                for _row in range(side):
+                    line = []
+                    for _column in range(side):
+                        line.append(code.load(point))
+                        point = code.at(point, values["point_step"])
+                    grid.append(line)
+                start = code.load(bias)
+                sums = [
+                    code.add(value, start)
+                    for row in both_sides(code, OUTPUT[outputs], grid)[:rows]
+                    for value in row[:columns]
+                ]
+
+                def added() -> list[Value]:
+                    result, line = [], residual
+                    for row in range(rows):
+                        for column in range(columns):
+                            shortcut = code.load(line, column * code.vector_bytes)
+                            result.append(code.add(sums[row * columns + column], shortcut))
+                        line = code.at(line, values["residual_row_step"])
+                    return result
+
+                line = output
+                for index, value in enumerate(code.choose(has_residual, added, sums)):
+                    code.store(EPILOGUES[activation](code, value), line, index % columns * code.vector_bytes)
+                    if index % columns == columns - 1:
+                        line = code.at(line, values["row_step"])
+                steps = ("points_block_step", "block_step", "residual_block_step")
+                return [
+                    *(code.at(place, values[step]) for place, step in zip(places, steps)),
+                    code.at(bias, code.vector_bytes),
+                ]
+
+            starts = [code.pointer(values[name]) for name in ("points", "output", "residual", "bias")]
+            code.repeat(values["blocks"], block, starts)
+            return context.get_dummy_value()
+
+        return types.void(types.intp), write
+
+    return operation
