@@ -39,20 +39,56 @@ ELEMENT_RULES: dict[str, ElementRule] = {
     "GELU": ElementRule(5, 11, "scale, erf, add, two multiplies; backward: cdf again, x * density, add, multiply"),
     "Tanh": ElementRule(1, 3, "tanh; backward: g*(1-y*y)"),
     "ScaledTanh": ElementRule(3, 4, "scale, tanh, scale; backward: g*A*S*(1-t*t)"),
+    "LeakyReLU": ElementRule(2, 2, "compare with 0, multiply; backward: select, multiply"),
+    "PReLU": ElementRule(2, 2, "compare with 0, multiply; backward: select, multiply (and 3 for the slope's gradient)"),
+    "ELU": ElementRule(4, 4, "compare, exp, subtract, multiply; backward: select, exp, two multiplies"),
+    "SELU": ElementRule(5, 4, "compare, exp, subtract, two multiplies; backward: select, exp, two multiplies"),
+    "CELU": ElementRule(5, 4, "compare, divide, exp, subtract, multiply; backward: select, divide, exp, multiply"),
+    "Clip": ElementRule(2, 2, "compare with each bound that there is; backward: a select for each"),
+    "Mish": ElementRule(5, 11, "exp, add, log, tanh, multiply; backward: t and e/(1+e) again, g*(t+x*s*(1-t*t))"),
+    "Softplus": ElementRule(3, 5, "exp, add, log; backward: g*sigmoid(x)"),
+    "Softsign": ElementRule(3, 4, "absolute value, add, divide; backward: g over the square of the sum"),
+    "Exp": ElementRule(1, 1, "exp; backward: g*y"),
+    "Log": ElementRule(1, 1, "log; backward: g/x"),
+    "Sqrt": ElementRule(1, 2, "square root; backward: g/2/y"),
+    "Erf": ElementRule(1, 5, "erf; backward: square, negate, exp, scale, multiply"),
+    "Abs": ElementRule(1, 1, "absolute value; backward: select the sign"),
+    "Neg": ElementRule(1, 1, "negate, both ways"),
     "Softmax": ElementRule(5, 4, "maximum, subtract, exp, sum, divide; backward: y*(g-sum(g*y))"),
+    "LogSoftmax": ElementRule(5, 4, "maximum, subtract, exp, sum, subtract; backward: g-exp(y)*sum(g)"),
     "BatchNorm2d": ElementRule(2, 4, "multiply, add (statistics folded to scale and shift); backward: y's three terms"),
     "LayerNorm": ElementRule(7, 8, "mean, subtract, square, sum, divide, scale, shift; backward: as BatchNorm"),
+    "InstanceNorm": ElementRule(7, 8, "as LayerNorm, over the positions of each channel"),
     "Add": ElementRule(1, 0, "one addition for each input after the first; backward: the gradient is passed on"),
     "Mul": ElementRule(1, 1, "one multiplication for each input after the first; backward: one, plus the reduction "
                              "over a broadcast axis"),
+    "Sub": ElementRule(1, 1, "subtract; backward: the first gradient is passed on, the second negated"),
+    "Div": ElementRule(1, 4, "divide; backward: divide for the first input, -g*a/(b*b) for the second"),
+    "Pow": ElementRule(1, 4, "power; backward: g*b*a^(b-1) for the base, g*a^b*log(a) for the exponent"),
+    "Minimum": ElementRule(1, 1, "one comparison for each input after the first; backward: as many selects"),
+    "Maximum": ElementRule(1, 1, "one comparison for each input after the first; backward: as many selects"),
+    "Mean": ElementRule(1, 1, "for each input: all additions but one, and one multiplication; backward: multiply"),
     "Scale": ElementRule(1, 1, "multiply; backward: multiply (and 2 per element for the scale's own gradient)"),
     "ConstantScale": ElementRule(1, 1, "multiply; backward: multiply"),
     "Dropout": ElementRule(0, 1, "inference: nothing; training: multiply by the scaled mask, both ways"),
     "DropPath": ElementRule(0, 1, "inference: nothing; training: multiply by the scaled mask, both ways"),
+    "Quantize": ElementRule(5, 1, "divide, round, add the zero point, compare with both ends; backward: passed through "
+                                  "where it is inside"),
+    "Dequantize": ElementRule(2, 1, "subtract the zero point, multiply; backward: multiply"),
 }  # fmt: skip
+
+GELU_TANH = ElementRule(8, 16, "two multiplies, add, multiply, tanh, add, two multiplies; backward: all but the last "
+                               "again, and the derivative of the product")  # fmt: skip
+"""The rule of a GELU by tanh instead of erf."""
 
 POOL_OPS_PER_TAP = 1
 """Maximum, or addition to the average: one operation for each window position and tap."""
+
+LP_POOL_OPS_PER_TAP = 2
+"""Power of the absolute value, addition; and one root for each window position."""
+
+LP_POOL_BACKWARD_OPS_PER_TAP = 3
+"""Power of the absolute value, multiply, add; and two for each window position: a power of the output, multiply."""
 
 BATCH_NORM_TRAINING_OPS = 8
 """Per element, training: mean 1, variance 3, normalise 2, scale and shift 2."""

@@ -23,6 +23,13 @@ PaddingName: TypeAlias = Literal["same", "valid"]
 IntOrPair: TypeAlias = Union[int, Pair]
 PaddingLike: TypeAlias = Union[int, Pair, Sides, PaddingName]
 
+Triple: TypeAlias = tuple[int, int, int]
+Sides3d: TypeAlias = tuple[Pair, Pair, Pair]
+"""((front, back), (top, bottom), (left, right)) of a volume."""
+
+IntOrTriple: TypeAlias = Union[int, Triple]
+Sides3dLike: TypeAlias = Union[int, Triple, Sides3d, PaddingName]
+
 LARGEST_SIZE = 2**40
 """Sizes above this are refused: no tensor has them, and products of them would only cost time."""
 
@@ -96,6 +103,20 @@ def pair(name: str, value: object, minimum: int = 1) -> Pair:
     return number, number
 
 
+def triple(name: str, value: object, minimum: int = 1) -> Triple:
+    """Return ``value`` as (depth, rows, columns): an integer stands for all three.
+
+    Raises:
+        OperatorError: if it is neither an integer nor three of them, or one is below ``minimum``.
+    """
+    if isinstance(value, (tuple, list)):
+        if len(value) != 3:
+            raise OperatorError(f"`{name}` (={shown(value)}) must be an integer or three (depth, rows, columns)")
+        return whole(name, value[0], minimum), whole(name, value[1], minimum), whole(name, value[2], minimum)
+    number = whole(name, value, minimum)
+    return number, number, number
+
+
 def sides(padding: object) -> Sides | PaddingName:
     """Return a padding in full, ``((top, bottom), (left, right))``; ``"same"`` stays (it needs the input size).
 
@@ -112,6 +133,16 @@ def sides(padding: object) -> Sides | PaddingName:
         return pair("padding", padding[0], 0), pair("padding", padding[1], 0)
     rows, columns = pair("padding", padding, 0)
     return (rows, rows), (columns, columns)
+
+
+def sides_3d(padding: object) -> Sides3d | PaddingName:
+    """Return the padding of a volume in full; ``"same"`` stays. Raises OperatorError as ``sides`` does."""
+    if isinstance(padding, str):
+        return "same" if sides(padding) == "same" else ((0, 0), (0, 0), (0, 0))
+    if isinstance(padding, (tuple, list)) and len(padding) == 3 and all(isinstance(p, (tuple, list)) for p in padding):
+        return pair("padding", padding[0], 0), pair("padding", padding[1], 0), pair("padding", padding[2], 0)
+    depth, rows, columns = triple("padding", padding, 0)
+    return (depth, depth), (rows, rows), (columns, columns)
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> Pair:

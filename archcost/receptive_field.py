@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 
 from archcost.geometry import Pair, Shape, adaptive_taps, pair, resolve, sides
 from archcost.graph import Graph, Node
@@ -17,7 +18,6 @@ from archcost.ops import (
     Conv2d,
     ConvTranspose2d,
     Flatten,
-    GlobalAvgPool,
     Input,
     LayerNorm,
     Linear,
@@ -30,7 +30,17 @@ from archcost.ops import (
     Split,
     Transpose,
 )
-from archcost.ops.pool import Window
+from archcost.ops.dense import MatMul
+from archcost.ops.functions import LogSoftmax
+from archcost.ops.moves import DepthToSpace, Expand, Gather, SpaceToDepth
+from archcost.ops.norm import InstanceNorm
+from archcost.ops.pool import GlobalPool, Window
+from archcost.ops.reduce import Reduction
+from archcost.ops.resize import Resize, place_of
+from archcost.ops.unknown import Unknown
+
+ALL_POSITIONS = (Flatten, Reshape, GlobalPool, InstanceNorm, RadialBasis, MatMul, Unknown)
+"""Operators whose every output may see every position of their input."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,7 @@ def receptive_fields(graph: Graph) -> dict[str, ReceptiveField]:
 
 def _spatial_axes(node: Node, shape: Shape, before: Pair | None) -> Pair | None:
     """Return which axes of the output hold the image's rows and columns; None when they are gone."""
-    if before is None or len(shape) != 3 or isinstance(node.op, (Flatten, Reshape)):
+    if before is None or len(shape) != 3 or isinstance(node.op, (Flatten, Reshape, MatMul, Unknown)):
         return None
     if isinstance(node.op, Transpose):
         return node.op.axes.index(before[0]), node.op.axes.index(before[1])
@@ -132,7 +142,7 @@ def _step(
     axes: Pair | None,
     whole: tuple[Field, Field],
 ) -> tuple[Field, Field]:
-    if axes is None or isinstance(node.op, (Flatten, Reshape, GlobalAvgPool, RadialBasis)):
+    if axes is None or isinstance(node.op, ALL_POSITIONS):
         return whole
     rows, columns = (
         _axis(
@@ -170,17 +180,17 @@ def _axis(op: object, shape: Shape, seen: Field, place: int, whole: Field) -> Fi
         place: which axis of ``shape`` it is.
         whole: the axis of the image.
     """
-    mixes = (isinstance(op, Linear) and place == len(shape) - 1) or (
-        isinstance(op, (LayerNorm, Softmax)) and op.axis % len(shape) == place
-    )
-    if seen.everything or mixes:
+    if seen.everything or _mixes(op, shape, place):
         return whole
     if isinstance(op, Pad):
         return _window(seen, -op.pads[place][0], 0, Fraction(1))
     if isinstance(op, Slice) and op.axis % len(shape) == place:
-        return _window(seen, op.start, 0, Fraction(op.step))
+        taken = op.taken(shape[place])
+        return _window(seen, taken.start, 0, Fraction(taken.step)) if taken.step > 0 else whole
     if isinstance(op, Split) and op.axis % len(shape) == place:
         return _window(seen, sum(op.sections[: op.index]), 0, Fraction(1))
+    if isinstance(op, Resize):
+        return _resized(op, shape, seen, place)
     axis = place - 1
     if axis < 0:  # the image's axis lies where the channels are: a convolution adds them all up
         return whole if isinstance(op, (Conv2d, ConvTranspose2d, PartialConv2d)) else seen
@@ -200,7 +210,39 @@ def _axis(op: object, shape: Shape, seen: Field, place: int, whole: Field) -> Fi
         size, output = shape[place], pair("", op.output_size)[axis]
         longest = -(-adaptive_taps(size, output) // output)
         return whole if longest == size else _window(seen, 0, longest - 1, Fraction(size, output))
+    if isinstance(op, DepthToSpace):
+        return _window(seen, 0, 0, Fraction(1, op.block))
+    if isinstance(op, SpaceToDepth):
+        return _window(seen, 0, op.block - 1, Fraction(op.block))
     return seen
+
+
+def _mixes(op: object, shape: Shape, place: int) -> bool:
+    """Return whether every output along an axis may see all of it."""
+    last = len(shape) - 1
+    if isinstance(op, Linear):
+        return place == last
+    if isinstance(op, (Softmax, LogSoftmax)):
+        return op.axis % len(shape) == place
+    if isinstance(op, LayerNorm):
+        return place == 0 if op.axis == 0 else place > last - op.normalized_axes
+    if isinstance(op, Gather):
+        return op.axis % len(shape) == place
+    if isinstance(op, Expand):
+        return op.shape[len(op.shape) - len(shape) + place] != shape[place]
+    return isinstance(op, Reduction) and place in op.reduced(shape)
+
+
+def _resized(op: Resize, shape: Shape, seen: Field, place: int) -> Field:
+    """One input position, or two neighbours that are interpolated, for each output position."""
+    number = place - (len(shape) - len(op.sizes))
+    if place not in op.resized(shape):
+        return seen
+    size, output = shape[place], op.sizes[number]
+    scale = None if op.scales is None else op.scales[number]
+    first = floor(place_of(0, size, output, scale, op.coordinates))
+    step = Fraction(size, output) if scale is None else 1 / Fraction(scale)
+    return _window(seen, max(first, 0), 0 if op.mode == "nearest" else 1, step)
 
 
 def _window(seen: Field, start: int, reach: int, step: Fraction) -> Field:

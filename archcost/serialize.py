@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from archcost.errors import ArchcostError, GraphError, did_you_mean
+from archcost.geometry import shown
 from archcost.graph import Call, Graph, Node
 from archcost.ops import OPERATORS, Op
 
@@ -56,7 +57,7 @@ def from_json(text: str) -> Graph:
         raise GraphError(f"`schema` (={found!r}) must be {SCHEMA!r}")
     for key in data:
         if key not in _KEYS:
-            raise GraphError(f"a graph file has no `{key}`{did_you_mean(key, _KEYS)}")
+            raise GraphError(f"a graph file has no `{shown(key)[1:-1]}`{did_you_mean(key, _KEYS)}")
     try:
         return _graph(data)
     except RecursionError:
@@ -106,10 +107,10 @@ def _operator(node: str, operator: type[Op], arguments: dict[str, Any]) -> Op:
     known = {field.name: field for field in fields(operator) if field.init}
     for key, value in arguments.items():
         if key not in known:
-            raise GraphError(f"{node}: {operator.__name__} has no `{key}`{did_you_mean(key, known)}")
+            raise GraphError(f"{node}: {operator.__name__} has no `{shown(key)[1:-1]}`{did_you_mean(key, known)}")
         allowed = _PLAIN_TYPES.get(str(known[key].type))
         if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
-            raise GraphError(f"{node}: `{key}` (={value!r}) must be a {known[key].type}")
+            raise GraphError(f"{node}: `{key}` (={shown(value)}) must be a {known[key].type}")
     try:
         return operator(**arguments)
     except ArchcostError as error:

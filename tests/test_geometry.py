@@ -21,7 +21,9 @@ from archcost.geometry import (
     same_padding,
     shape_text,
     sides,
+    sides_3d,
     transposed_output,
+    triple,
     whole,
     window_output,
 )
@@ -237,3 +239,40 @@ def test_make_divisible_takes_the_nearest_multiple_not_far_below(
 )  # fmt: skip
 def test_make_divisible_by_hand(value: float, arguments: tuple[int, ...], expected: int) -> None:
     assert make_divisible(value, *arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(3, (3, 3, 3)), ((1, 2, 3), (1, 2, 3)), ([4, 5, 6], (4, 5, 6))], ids=str
+)
+def test_triple(value: object, expected: tuple[int, int, int]) -> None:
+    assert triple("size", value) == expected
+
+
+@pytest.mark.parametrize("value", [(1, 2), (1, 2, 3, 4), (), (1, 2, 0), 0, True, "3", None, (1, 2, 3.0)], ids=repr)
+def test_triple_refuses(value: object) -> None:
+    with pytest.raises(OperatorError, match=r"^`size` \(="):
+        triple("size", value)
+
+
+@pytest.mark.parametrize(
+    ("padding", "expected"),
+    [
+        (0, ((0, 0), (0, 0), (0, 0))),
+        (2, ((2, 2), (2, 2), (2, 2))),
+        ((1, 0, 3), ((1, 1), (0, 0), (3, 3))),
+        ([[1, 2], [3, 4], [5, 6]], ((1, 2), (3, 4), (5, 6))),
+        ("valid", ((0, 0), (0, 0), (0, 0))),
+        ("same", "same"),
+    ],
+    ids=str,
+)
+def test_the_padding_of_a_volume_is_written_in_full(padding: object, expected: object) -> None:
+    assert sides_3d(padding) == expected
+
+
+@pytest.mark.parametrize(
+    "padding", [-1, (1, 2), ((1, 1), (1, 1)), ((1, 1), (1, 1), (1,)), ((1, 1), (1, 1), 1), "full", None, True], ids=repr
+)
+def test_other_paddings_of_a_volume_are_refused(padding: object) -> None:
+    with pytest.raises(OperatorError, match=r"^`padding` \(="):
+        sides_3d(padding)

@@ -16,21 +16,36 @@ from archcost.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DepthToSpace,
+    Expand,
     Flatten,
+    Gather,
     GlobalAvgPool,
+    GlobalMaxPool,
     Identity,
+    InstanceNorm,
     LayerNorm,
     Linear,
+    LogSoftmax,
+    LpPool2d,
+    MatMul,
     MaxPool2d,
     Mul,
     Op,
+    Parameter,
+    PReLU,
+    ReduceMax,
+    ReduceMean,
     ReLU,
     Reshape,
+    Resize,
     Sigmoid,
     Slice,
     Softmax,
+    SpaceToDepth,
     Split,
     Transpose,
+    Unknown,
 )
 from archcost.receptive_field import ReceptiveField, receptive_fields
 from tests.conftest import catalogue_graph
@@ -75,6 +90,16 @@ def field_of(layers: list[Op], shape: tuple[int, int, int] = (4, 32, 32)) -> Rec
         ([MaxPool2d(2), MaxPool2d(2), MaxPool2d(2)], 8, 8, Fraction(7, 2)),
         ([Conv2d(4, 3, padding=((2, 0), (2, 0)))], 3, 1, -1),  # causal
         ([Slice(1, 3), Slice(2, 3)], 1, 1, 3),
+        ([Slice(1, -3), Slice(2, -3, None, 2), Slice(1, 0, 3, 2)], 1, 2, 29),
+        ([LpPool2d(2)], 2, 2, Fraction(1, 2)),
+        ([PReLU(), Expand((4, 32, 32))], 1, 1, 0),
+        ([SpaceToDepth(2)], 2, 2, Fraction(1, 2)),
+        ([DepthToSpace(2)], 1, Fraction(1, 2), 0),
+        ([SpaceToDepth(2), Conv2d(8, 3, padding=1), DepthToSpace(2)], 6, 1, Fraction(1, 2)),
+        ([Resize((64, 64))], 1, Fraction(1, 2), 0),
+        ([Resize((32, 32), "linear")], 1, 1, 0),
+        ([Resize((64, 64), "linear"), Conv2d(4, 1)], 2, Fraction(1, 2), Fraction(1, 2)),
+        ([Resize((16, 16), "linear", "asymmetric", scales=(0.5, 0.5))], 2, 2, Fraction(1, 2)),
         ([ReLU()], 1, 1, 0),
     ],
     ids=repr,
@@ -147,7 +172,10 @@ def test_a_gate_lets_every_element_see_everything_however_it_is_written(pool: Op
     [
         [GlobalAvgPool()], [GlobalAvgPool(keep_axes=False), Linear(3)], [Flatten()], [Flatten(), Linear(3), ReLU()],
         [AdaptiveAvgPool2d(1)], [GlobalAvgPool(), Conv2d(4, 1)], [Flatten(), Reshape((4, 32, 32)), Conv2d(2, 3)],
-        [Conv2d(2, 3, 2), GlobalAvgPool(), Sigmoid()],
+        [Conv2d(2, 3, 2), GlobalAvgPool(), Sigmoid()], [GlobalMaxPool()], [InstanceNorm()], [ReduceMax((1, 2))],
+        [ReduceMean((-1, 1), keep_axes=False), Linear(3)], [LayerNorm(normalized_axes=2)],
+        [Unknown("Whirl", (4, 32, 32)), Conv2d(2, 3)], [Gather(1, (0,)), ReLU()],
+        [Slice(1, -1, None, -1), Slice(2, -1, None, -1)], [Slice(1, 0, 1), Slice(2, 0, 1), Expand((4, 5, 5))],
     ],
     ids=repr,
 )  # fmt: skip
@@ -155,16 +183,32 @@ def test_what_looks_at_all_positions_sees_everything(layers: list[Op]) -> None:
     assert field_of(layers) == ReceptiveField((32, 32), both(1), both(Fraction(31, 2)), everything=True)
 
 
-@pytest.mark.parametrize("op", [LayerNorm(0), Softmax(0), LayerNorm(0, affine=False)], ids=repr)
+@pytest.mark.parametrize(
+    "op",
+    [LayerNorm(0), Softmax(0), LayerNorm(0, affine=False), LogSoftmax(0), ReduceMean((0,)), Gather(0, (2, 1), (2,))],
+    ids=repr,
+)
 def test_mixing_channels_is_not_mixing_positions(op: Op) -> None:
     assert field_of([Conv2d(4, 3), op]).size == (3, 3)
 
 
-@pytest.mark.parametrize("op", [LayerNorm(-1), Softmax(-1), Linear(32)], ids=repr)
+@pytest.mark.parametrize(
+    "op", [LayerNorm(-1), Softmax(-1), Linear(32), LogSoftmax(2), ReduceMax((2,)), Gather(-1, (1, 2), (2,))], ids=repr
+)
 def test_mixing_the_columns_is_not_mixing_the_rows(op: Op) -> None:
     field = field_of([Conv2d(4, 3, padding=1), op])
     assert field.size == (3, 32)
     assert not field.everything
+
+
+def test_a_matrix_product_mixes_all_positions_and_a_stored_tensor_sees_none() -> None:
+    net = Builder()
+    x = net(Conv2d(4, 3, padding=1), net.input((3, 8, 8)))
+    stored = net(Parameter((4, 8, 8)), name="stored")
+    added = net(Add(), x, stored, name="added")
+    fields = receptive_fields(net.build(net(MatMul(), added, added, name="product")))
+    assert "stored" not in fields
+    assert (fields["added"].size, fields["product"].everything) == ((3, 3), True)
 
 
 def test_positions_are_followed_through_transposed_axes() -> None:

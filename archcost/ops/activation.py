@@ -6,10 +6,13 @@ generated class costs start-up time.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from archcost.geometry import Shape, number, outer_axis
+from archcost.cost import GELU_TANH, NO_COST, BackwardCost, Cost
+from archcost.errors import OperatorError
+from archcost.geometry import Shape, number, product, shown
 from archcost.ops.base import ElementWise, Saved, operator
+from archcost.ops.merge import checked_axis
 
 
 @operator
@@ -41,8 +44,16 @@ class Sigmoid(Activation):
     """1 / (1 + exp(-x))."""
 
 
+@operator
 class HardSigmoid(Activation):
-    """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)."""
+    """min(max(``slope`` * x + ``offset``, 0), 1); by default min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)."""
+
+    slope: float = 1.0 / 6.0
+    offset: float = 0.5
+
+    def __post_init__(self) -> None:
+        number("slope", self.slope)
+        number("offset", self.offset)
 
 
 class Tanh(Activation):
@@ -69,8 +80,29 @@ class HardSwish(NeedsInput):
     """x * HardSigmoid(x) (Howard et al. 2019)."""
 
 
+@operator
 class GELU(NeedsInput):
-    """x * Phi(x) with the normal distribution function, by erf (Hendrycks & Gimpel 2016)."""
+    """x * Phi(x) with the normal distribution function (Hendrycks & Gimpel 2016).
+
+    Args:
+        approximate: "none" takes Phi by erf; "tanh" by (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3))) / 2.
+    """
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.approximate not in ("none", "tanh"):
+            raise OperatorError(f"`approximate` (={shown(self.approximate)}) must be 'none' or 'tanh'")
+
+    def cost(self, *inputs: Shape, training: bool = False) -> Cost:
+        if self.approximate == "none":
+            return super().cost(*inputs, training=training)
+        return Cost(0, GELU_TANH.forward * product(self.one(inputs)))
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        if self.approximate == "none":
+            return super().backward_cost(*inputs, trainable=trainable)
+        return BackwardCost((Cost(0, GELU_TANH.backward * product(self.one(inputs))),), NO_COST)
 
 
 @operator
@@ -79,5 +111,6 @@ class Softmax(Activation):
 
     axis: int = -1
 
-    def __post_init__(self) -> None:
-        outer_axis(self.axis)
+    def out_shape(self, *inputs: Shape) -> Shape:
+        checked_axis(self.axis, self.one(inputs))
+        return inputs[0]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from archcost.cost import NO_COST, Cost
 from archcost.errors import OperatorError
-from archcost.geometry import Shape, product
+from archcost.geometry import Shape, product, shown
 from archcost.ops.base import ElementWise, Saved, operator
 
 
@@ -25,7 +25,7 @@ class RandomMask(ElementWise):
 
     def __post_init__(self) -> None:
         if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)) or not 0 <= self.rate < 1:
-            raise OperatorError(f"`rate` (={self.rate!r}) must be a number from 0 to below 1")
+            raise OperatorError(f"`rate` (={shown(self.rate)}) must be a number from 0 to below 1")
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
         return Cost(0, product(self.one(inputs))) if training else NO_COST

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from archcost.cost import ELEMENT_RULES, NO_COST, BackwardCost, Cost
 from archcost.errors import OperatorError
-from archcost.geometry import Shape, product, shape_text, whole, wholes
+from archcost.geometry import Shape, product, shape_text, shown, whole, wholes
 from archcost.ops.base import Free, ParameterFree, Saved, operator
 
 
@@ -105,8 +105,8 @@ class Split(Free):
         return *shape[:axis], self.sections[self.index], *shape[axis + 1 :]
 
 
-def checked_axis(axis: int, shape: Shape) -> int:
+def checked_axis(axis: int, shape: Shape, name: str = "axis") -> int:
     """Return ``axis`` counted from the front. Raises OperatorError if ``shape`` has no such axis."""
     if isinstance(axis, bool) or not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
-        raise OperatorError(f"`axis` (={axis!r}) must be below the {len(shape)} axes of {shape_text(shape)}")
+        raise OperatorError(f"`{name}` (={shown(axis)}) must be below the {len(shape)} axes of {shape_text(shape)}")
     return axis % len(shape)

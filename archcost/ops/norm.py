@@ -15,7 +15,7 @@ from archcost.cost import (
     Cost,
 )
 from archcost.errors import OperatorError
-from archcost.geometry import Shape, number, outer_axis, product, whole
+from archcost.geometry import Shape, number, outer_axis, product, shape_text, whole
 from archcost.ops.base import NEEDED_NOT, NOTHING, ElementWise, Op, Saved, Tensors, operator
 
 
@@ -74,7 +74,14 @@ class BatchNorm2d(Op):
 
 @operator
 class LayerNorm(Op):
-    """Layer normalisation over one axis (Ba et al. 2016): the last, or the channels of (C, H, W) with ``axis=0``."""
+    """Layer normalisation (Ba et al. 2016) over the last axis, or over the channels of (C, H, W) with ``axis=0``.
+
+    Args:
+        axis: the axis, 0 or -1.
+        eps: added to the variance.
+        affine: learn a factor and a summand for each element that is normalised together.
+        normalized_axes: how many of the last axes are normalised together (with ``axis=-1``).
+    """
 
     family: ClassVar[str] = "norm"
     saved_for_input: ClassVar[frozenset[Saved]] = frozenset({"input"})
@@ -82,16 +89,22 @@ class LayerNorm(Op):
     axis: int = -1
     eps: float = 1e-6
     affine: bool = True
+    normalized_axes: int = 1
 
     def __post_init__(self) -> None:
         outer_axis(self.axis)
         number("eps", self.eps)
+        if whole("normalized_axes", self.normalized_axes) > 1 and self.axis != -1:
+            raise OperatorError(f"`normalized_axes` (={self.normalized_axes}) must be 1 where `axis` is 0")
 
     def out_shape(self, *inputs: Shape) -> Shape:
-        return self.one(inputs)
+        shape, count = self.one(inputs), self.normalized_axes
+        if len(shape) < count:
+            raise OperatorError(f"`normalized_axes` (={count}) must be at most the {len(shape)} axes of the input")
+        return shape
 
     def params(self, *inputs: Shape) -> Tensors:
-        size = (inputs[0][self.axis],)
+        size = (inputs[0][0],) if self.axis == 0 else inputs[0][-self.normalized_axes :]
         return {"weight": size, "bias": size} if self.affine else NOTHING
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
@@ -105,6 +118,39 @@ class LayerNorm(Op):
 
     def label(self, *inputs: Shape) -> str:
         return "layer norm"
+
+
+@operator
+class InstanceNorm(Op):
+    """Each channel of each image normalised over its positions, all axes but the first (Ulyanov et al. 2016)."""
+
+    family: ClassVar[str] = "norm"
+    saved_for_input: ClassVar[frozenset[Saved]] = frozenset({"input"})
+    saved_for_params: ClassVar[frozenset[Saved]] = frozenset({"input"})
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        number("epsilon", self.epsilon)
+
+    def out_shape(self, *inputs: Shape) -> Shape:
+        shape = self.one(inputs)
+        if len(shape) < 2:
+            raise OperatorError(f"InstanceNorm needs channels and at least one axis, not {shape_text(shape)}")
+        return shape
+
+    def params(self, *inputs: Shape) -> Tensors:
+        return {"weight": inputs[0][:1], "bias": inputs[0][:1]}
+
+    def cost(self, *inputs: Shape, training: bool = False) -> Cost:
+        return Cost(0, ELEMENT_RULES["InstanceNorm"].forward * product(inputs[0]))
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        elements = product(inputs[0])
+        to_params = Cost(0, NORM_PARAMETER_OPS * elements) if trainable else NO_COST
+        return BackwardCost((Cost(0, ELEMENT_RULES["InstanceNorm"].backward * elements),), to_params)
+
+    def label(self, *inputs: Shape) -> str:
+        return "instance norm"
 
 
 @operator

@@ -1,4 +1,4 @@
-"""Pooling: maximum, average, global, adaptive, and LeNet-5's trainable subsampling.
+"""Pooling: maximum, average, power average, global, adaptive, and LeNet-5's trainable subsampling.
 
 One operation for each window position and tap (``cost.POOL_OPS_PER_TAP``), taps that fall on padding included.
 """
@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import ClassVar, cast
 
-from archcost.cost import NO_COST, POOL_OPS_PER_TAP, BackwardCost, Cost
+from archcost.cost import (
+    LP_POOL_BACKWARD_OPS_PER_TAP,
+    LP_POOL_OPS_PER_TAP,
+    NO_COST,
+    POOL_OPS_PER_TAP,
+    BackwardCost,
+    Cost,
+)
 from archcost.errors import OperatorError
 from archcost.geometry import (
     IntOrPair,
@@ -20,7 +27,9 @@ from archcost.geometry import (
     pair,
     product,
     resolve,
+    shape_text,
     sides,
+    whole,
     window_output,
 )
 from archcost.ops.base import ParameterFree, Saved, Tensors, operator
@@ -103,6 +112,28 @@ class AvgPool2d(Window):
         return f"average pool {window_text(*self.window)}"
 
 
+@operator
+class LpPool2d(Window):
+    """The ``p``-norm of each window: (sum of abs(x)^p)^(1/p); zeros on the padding (Sermanet et al. 2012)."""
+
+    saved_for_input: ClassVar[frozenset[Saved]] = frozenset({"input", "output"})
+    p: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole("p", self.p)
+
+    def cost(self, *inputs: Shape, training: bool = False) -> Cost:
+        return Cost(0, LP_POOL_OPS_PER_TAP * self.taps(*inputs) + product(self.out_shape(*inputs)))
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        outputs = product(self.out_shape(*inputs))
+        return BackwardCost((Cost(0, LP_POOL_BACKWARD_OPS_PER_TAP * self.taps(*inputs) + 2 * outputs),), NO_COST)
+
+    def label(self, *inputs: Shape) -> str:
+        return f"L{self.p} pool {window_text(*self.window)}"
+
+
 class SubsamplingPool2d(Window):
     """LeNet-5's subsampling: the sum of each window times a trainable coefficient plus a trainable bias, per channel.
 
@@ -160,21 +191,39 @@ class AdaptiveAvgPool2d(ParameterFree):
 
 
 @operator
-class GlobalAvgPool(ParameterFree):
-    """Mean of each channel over all positions: (C, H, W) -> (C, 1, 1), or (C,) without ``keep_axes``."""
+class GlobalPool(ParameterFree):
+    """What global pools share: (C, H, W) -> (C, 1, 1), or (C,) without ``keep_axes``; any axes after the first."""
 
     family: ClassVar[str] = "pool"
     keep_axes: bool = True
 
     def out_shape(self, *inputs: Shape) -> Shape:
-        channels, _, _ = self.image(inputs)
-        return (channels, 1, 1) if self.keep_axes else (channels,)
+        shape = self.one(inputs)
+        if len(shape) < 2:
+            raise OperatorError(f"{type(self).__name__} needs channels and at least one axis, not {shape_text(shape)}")
+        return (shape[0], *(1 for _ in shape[1:])) if self.keep_axes else shape[:1]
 
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
-        return Cost(0, POOL_OPS_PER_TAP * product(self.image(inputs)))
+        return Cost(0, POOL_OPS_PER_TAP * product(inputs[0]))
+
+
+class GlobalAvgPool(GlobalPool):
+    """Mean of each channel over all positions."""
 
     def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
         return BackwardCost((Cost(0, POOL_OPS_PER_TAP * product(inputs[0])),), NO_COST)
 
     def label(self, *inputs: Shape) -> str:
         return "global average pool"
+
+
+class GlobalMaxPool(GlobalPool):
+    """Largest element of each channel; backward as MaxPool2d."""
+
+    saved_for_input: ClassVar[frozenset[Saved]] = frozenset({"indices"})
+
+    def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
+        return BackwardCost((Cost(0, inputs[0][0]),), NO_COST)
+
+    def label(self, *inputs: Shape) -> str:
+        return "global max pool"

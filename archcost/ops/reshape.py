@@ -133,7 +133,11 @@ class Pad(Copy):
 
 @operator
 class Slice(Copy):
-    """Every ``step``-th element of ``axis`` from ``start`` to before ``stop`` (None: to the end)."""
+    """Every ``step``-th element of ``axis`` from ``start`` to before ``stop`` (None: to the end).
+
+    As Python's slices: a negative ``start`` or ``stop`` counts from the end, both are clamped to the axis, and a
+    negative ``step`` goes backwards, with None down to the first element.
+    """
 
     axis: int
     start: int = 0
@@ -141,15 +145,20 @@ class Slice(Copy):
     step: int = 1
 
     def __post_init__(self) -> None:
-        whole("start", self.start, 0)
-        whole("step", self.step)
+        whole("start", self.start, -LARGEST_SIZE)
+        if not whole("step", self.step, -LARGEST_SIZE):
+            raise OperatorError("`step` (=0) must not be 0")
         if self.stop is not None:
-            whole("stop", self.stop, 1)
+            whole("stop", self.stop, -LARGEST_SIZE)
+
+    def taken(self, size: int) -> range:
+        """Return which elements of an axis of ``size`` elements are taken, in their order."""
+        return range(*slice(self.start, self.stop, self.step).indices(size))
 
     def out_shape(self, *inputs: Shape) -> Shape:
         shape = self.one(inputs)
         axis = checked_axis(self.axis, shape)
-        stop = shape[axis] if self.stop is None else min(self.stop, shape[axis])
-        if self.start >= stop:
+        taken = self.taken(shape[axis])
+        if not taken:
             raise OperatorError(f"`start` (={self.start}) leaves nothing of the axis of size {shape[axis]}")
-        return *shape[:axis], len(range(self.start, stop, self.step)), *shape[axis + 1 :]
+        return *shape[:axis], len(taken), *shape[axis + 1 :]

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from archcost.ops import ScaledTanh, Softmax
+from archcost.ops import GELU, HardSigmoid, ScaledTanh, Softmax
 from archcost.reference.work import Array, Count, Done, Work, around, loop
 
 
@@ -49,6 +49,15 @@ def _hard_sigmoid(x: Array, y: Array) -> int:
 
 
 @loop
+def _clipped_line(x: Array, y: Array, slope: float, offset: float) -> int:
+    written = 0
+    for i in range(len(x)):
+        y[i] = min(max(slope * x[i] + offset, 0.0), 1.0)
+        written += 1
+    return written
+
+
+@loop
 def _silu(x: Array, y: Array) -> int:
     written = 0
     for i in range(len(x)):
@@ -71,6 +80,17 @@ def _gelu(x: Array, y: Array) -> int:
     written = 0
     for i in range(len(x)):
         y[i] = x[i] * 0.5 * (1.0 + math.erf(float(x[i]) / math.sqrt(2.0)))
+        written += 1
+    return written
+
+
+@loop
+def _gelu_by_tanh(x: Array, y: Array) -> int:
+    written = 0
+    for i in range(len(x)):
+        value = float(x[i])
+        inner = math.sqrt(2.0 / math.pi) * (value + 0.044715 * value**3)
+        y[i] = value * 0.5 * (1.0 + math.tanh(inner))
         written += 1
     return written
 
@@ -103,8 +123,23 @@ def each(function: Callable[[Array, Array], int]) -> Callable[[Work], Done]:
     return elements
 
 
-relu, relu6, sigmoid, hard_sigmoid = each(_relu), each(_relu6), each(_sigmoid), each(_hard_sigmoid)
-silu, hard_swish, gelu, tanh = each(_silu), each(_hard_swish), each(_gelu), each(_tanh)
+relu, relu6, sigmoid = each(_relu), each(_relu6), each(_sigmoid)
+silu, hard_swish, tanh = each(_silu), each(_hard_swish), each(_tanh)
+
+
+def hard_sigmoid(work: Work) -> Done:
+    """A line between 0 and 1: in MobileNetV3's form, which divides by 6 last, or with a slope and offset of its own."""
+    op = cast("HardSigmoid", work.op)
+    if op == HardSigmoid():
+        return each(_hard_sigmoid)(work)
+    y = work.empty(work.input.shape)
+    written = _clipped_line(work.input.reshape(-1), y.reshape(-1), float(op.slope), float(op.offset))
+    return y, Count(0, written)
+
+
+def gelu(work: Work) -> Done:
+    """Each element times the share of the normal distribution below it, exactly or by tanh."""
+    return each(_gelu_by_tanh if cast("GELU", work.op).approximate == "tanh" else _gelu)(work)
 
 
 def scaled_tanh(work: Work) -> Done:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from archcost.errors import GraphError, OperatorError
 from archcost.geometry import Shape
 from archcost.graph import Graph, Node
 from archcost.ops import Input
@@ -98,6 +99,7 @@ class Runner:
     training: bool
     random: Mapping[str, Array]
     memory: Memory
+    batch: int
     values: dict[str, Value] = field(default_factory=dict)
 
     def do(self, node: Node, inputs: Mapping[str, Array]) -> Step:
@@ -110,9 +112,15 @@ class Runner:
             array[...] = inputs[node.name]
         else:
             random = self.random.get(node.name)
-            array, count = run(node.op, read, parameters, buffers, self.training, random, self.memory.empty)
+            try:
+                array, count = run(
+                    node.op, read, parameters, buffers, self.training, random, self.memory.empty, self.batch
+                )
+            except OperatorError as error:
+                raise GraphError(f"{node.name}: {error}") from None
         is_view = not node.op.makes_tensor and not (self.training and node.op.family == "dropout")
-        self.values[node.name] = Value(array, self.values[node.inputs[0]].holder if is_view else array)
+        holder = self.values[node.inputs[0]].holder if is_view and node.inputs else array
+        self.values[node.name] = Value(array, holder)
         allocated = sum(one.size for one in parameters.values()) if node.shares is None else 0
         return Step(allocated, count.mult_adds, count.written, array.shape[1:])
 
@@ -145,10 +153,13 @@ def execute(
         keep: nodes whose outputs are wanted; all of them by default (as copies, which are not measured).
         training: batch statistics and random masks.
         random: node -> mask of dropout or drop path, in training.
+
+    Raises:
+        GraphError: if an operator is counted alone and cannot be run.
     """
     first = next(iter(inputs.values()))
     memory = Memory(first.dtype)
-    runner = Runner(graph, parameters, buffers, training, random or {}, memory)
+    runner = Runner(graph, parameters, buffers, training, random or {}, memory, len(first))
     readers = dict.fromkeys(graph.shapes, 0)
     for name in (*graph.outputs, *(name for node in graph for name in node.inputs)):
         readers[name] += 1

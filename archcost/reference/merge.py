@@ -10,7 +10,8 @@ from archcost.reference.work import Array, Count, Done, Work, around, integers, 
 
 
 @loop
-def _start(x: Array, y: Array, shape: Array, strides: Array) -> int:
+def start(x: Array, y: Array, shape: Array, strides: Array) -> int:
+    """Write the elements of ``x`` that a tensor of ``shape`` reads at ``strides``; return how many."""
     written = 0
     for i in range(len(y)):
         y[i] = x[place(i, shape, strides)]
@@ -32,25 +33,25 @@ def _multiply(x: Array, y: Array, shape: Array, strides: Array) -> int:
     return 0
 
 
-def _merged(work: Work, further: Callable[[Array, Array, Array, Array], int]) -> Done:
-    """Write the first input, then add or multiply the others; an axis of size 1 is read again and again."""
+def merged(work: Work, further: Callable[[Array, Array, Array, Array], int]) -> Done:
+    """Write the first input, then merge the others into it; an axis of size 1 is read again and again."""
     shape = tuple(max(sizes) for sizes in zip(*(x.shape for x in work.inputs)))
     y, written = work.empty(shape), 0
     for index, x in enumerate(work.inputs):
         steps = [step if size > 1 else 0 for step, size in zip(strides_of(x.shape), x.shape)]
-        merge = further if index else _start
+        merge = further if index else start
         written += merge(x.reshape(-1), y.reshape(-1), integers(shape), integers(steps))
     return y, Count(0, written)
 
 
 def add(work: Work) -> Done:
     """The sum of the inputs."""
-    return _merged(work, _add)
+    return merged(work, _add)
 
 
 def multiply(work: Work) -> Done:
     """The product of the inputs."""
-    return _merged(work, _multiply)
+    return merged(work, _multiply)
 
 
 @loop

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import cast
 
-from archcost.ops import BatchNorm2d, ConstantScale, LayerNorm, LocalResponseNorm, Scale
+import numpy as np
+
+from archcost.ops import BatchNorm2d, ConstantScale, InstanceNorm, LayerNorm, LocalResponseNorm, Scale
 from archcost.reference.work import Array, Count, Done, Work, around, loop
 
 
@@ -85,12 +87,29 @@ def _normalize_axis(x: Array, weight: Array, bias: Array, y: Array, eps: float) 
 
 
 def layer_norm(work: Work) -> Done:
-    """The elements along the axis minus their mean, over their deviation."""
+    """The elements along the axis, or along several at once, minus their mean, over their deviation."""
     op, x = cast("LayerNorm", work.op), work.input
-    shape = around(x.shape, op.axis)
-    weight, bias = work.learned("weight", shape[1], 1), work.learned("bias", shape[1], 0)
+    before, size, after = around(x.shape, op.axis)
+    if op.normalized_axes > 1:
+        size = int(np.prod(x.shape[-op.normalized_axes :]))
+        before = x.size // size
+    shape = (before, size, after)
+    weight, bias = work.learned("weight", size, 1).reshape(-1), work.learned("bias", size, 0).reshape(-1)
     y = work.empty(x.shape)
     return y, Count(0, _normalize_axis(x.reshape(shape), weight, bias, y.reshape(shape), float(op.eps)))
+
+
+def instance_norm(work: Work) -> Done:
+    """Each channel of each image minus its mean, over its deviation."""
+    op, x = cast("InstanceNorm", work.op), work.input
+    shape = around(x.shape, 0)
+    channels, y, written = shape[1], work.empty(x.shape), 0
+    for image, output in zip(x.reshape(shape), y.reshape(shape)):
+        mean, variance = np.empty(channels), np.empty(channels)
+        _statistics(image[None], mean, variance)
+        weight, bias = work.parameters["weight"], work.parameters["bias"]
+        written += _normalize(image[None], mean, variance, weight, bias, output[None], float(op.epsilon))
+    return y, Count(0, written)
 
 
 @loop

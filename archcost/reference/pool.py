@@ -1,4 +1,4 @@
-"""Pooling: maximum, average, adaptive, global, and LeNet-5's trainable subsampling."""
+"""Pooling: maximum, average, power average, adaptive, global, and LeNet-5's trainable subsampling."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import cast
 import numpy as np
 
 from archcost.geometry import Pair, Sides, adaptive_window, pair, resolve
-from archcost.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool
-from archcost.ops.pool import Window
+from archcost.ops import AdaptiveAvgPool2d, AvgPool2d, LpPool2d
+from archcost.ops.pool import GlobalPool, Window
 from archcost.reference.work import Array, Count, Done, Work, integers, loop, positions
 
 
@@ -79,6 +79,31 @@ def average(work: Work) -> Done:
 
 
 @loop
+def _norms(x: Array, y: Array, kernel: Pair, stride: Pair, start: Pair, p: int) -> int:
+    written = 0
+    images, channels, height, width = y.shape
+    for image in range(images):
+        for channel in range(channels):
+            for i in range(height):
+                for j in range(width):
+                    total = 0.0
+                    for row in range(kernel[0]):
+                        for column in range(kernel[1]):
+                            r, c = i * stride[0] + row - start[0], j * stride[1] + column - start[1]
+                            if 0 <= r < x.shape[2] and 0 <= c < x.shape[3]:
+                                total += abs(float(x[image, channel, r, c])) ** p
+                    y[image, channel, i, j] = total ** (1.0 / p)
+                    written += 1
+    return written
+
+
+def power_average(work: Work) -> Done:
+    """The root of the sum of powers of each window."""
+    y, kernel, stride, sides = _windows(work)
+    return y, Count(0, _norms(work.input, y, kernel, stride, (sides[0][0], sides[1][0]), cast("LpPool2d", work.op).p))
+
+
+@loop
 def _subsample(x: Array, weight: Array, bias: Array, y: Array, kernel: Pair, stride: Pair, start: Pair) -> int:
     written = 0
     images, channels, height, width = y.shape
@@ -134,9 +159,21 @@ def adaptive_average(work: Work) -> Done:
     return y, Count(0, _average_between(x, y, rows, columns))
 
 
+def _global(work: Work) -> tuple[Array, Array, Array]:
+    """Return the output, and input and output as images: all positions in one row."""
+    x = work.input
+    kept = [1] * (x.ndim - 2) if cast("GlobalPool", work.op).keep_axes else []
+    y = work.empty((*x.shape[:2], *kept))
+    return y, x.reshape(*x.shape[:2], 1, -1), y.reshape(*x.shape[:2], 1, 1)
+
+
 def global_average(work: Work) -> Done:
     """The mean of each channel: one window that holds everything."""
-    x = work.input
-    y = work.empty((*x.shape[:2], 1, 1) if cast("GlobalAvgPool", work.op).keep_axes else x.shape[:2])
-    rows, columns = (integers([(0, size)]) for size in x.shape[2:])
-    return y, Count(0, _average_between(x, y.reshape(*x.shape[:2], 1, 1), rows, columns))
+    y, x, output = _global(work)
+    return y, Count(0, _average_between(x, output, integers([(0, 1)]), integers([(0, x.shape[3])])))
+
+
+def global_maximum(work: Work) -> Done:
+    """The largest element of each channel: one window that holds everything."""
+    y, x, output = _global(work)
+    return y, Count(0, _maximum(x, output, (1, x.shape[3]), (1, 1), (0, 0)))

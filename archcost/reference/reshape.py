@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from archcost.ops import ChannelShuffle, Pad, Reshape, Slice, Transpose
+from archcost.reference.moves import take
 from archcost.reference.work import Array, Count, Done, Work, around, integers, loop, place, strides_of
 
 VIEW = Count(0, 0)
@@ -96,27 +97,12 @@ def pad(work: Work) -> Done:
     return y, Count(0, _surround(x.reshape(-1), y.reshape(-1), sizes, shape, first, mode, float(op.value)))
 
 
-@loop
-def _pick(x: Array, y: Array, start: int, step: int) -> int:
-    written = 0
-    before, size, after = y.shape
-    for i in range(before):
-        for k in range(size):
-            for j in range(after):
-                y[i, k, j] = x[i, start + k * step, j]
-                written += 1
-    return written
-
-
 def pick(work: Work) -> Done:
-    """Some elements of an axis."""
+    """Some elements of an axis: those that Python takes of a list of as many elements."""
     op, x = cast("Slice", work.op), work.input
     before, size, after = around(x.shape, op.axis)
-    stop = size if op.stop is None else min(op.stop, size)
-    count, shape = 0, list(x.shape)
-    while op.start + count * op.step < stop:
-        count += 1
-    shape[op.axis + 1 if op.axis >= 0 else op.axis] = count
+    taken = integers(list(range(size))[op.start : op.stop : op.step])
+    shape = list(x.shape)
+    shape[op.axis + 1 if op.axis >= 0 else op.axis] = len(taken)
     y = work.empty(tuple(shape))
-    written = _pick(x.reshape(before, size, after), y.reshape(before, count, after), op.start, op.step)
-    return y, Count(0, written)
+    return y, Count(0, take(x.reshape(before, size, after), y.reshape(before, len(taken), after), taken))

@@ -40,6 +40,7 @@ class Work:
         training: batch statistics and random masks, instead of running statistics and none.
         random: the mask of dropout (the input's shape) or drop path (one value for each image): 0 drops.
         empty: makes the array of a new tensor, given its shape.
+        batch: images; what has no input gives its output to each of them.
     """
 
     op: Op
@@ -49,6 +50,7 @@ class Work:
     training: bool
     random: Array | None
     empty: Callable[[tuple[int, ...]], Array]
+    batch: int = 1
 
     @property
     def input(self) -> Array:

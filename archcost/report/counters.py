@@ -26,10 +26,13 @@ from archcost.geometry import pair, product, resolve
 from archcost.ops.activation import GELU, ReLU, ReLU6, SiLU, Softmax
 from archcost.ops.base import Op
 from archcost.ops.conv import Conv2d, ConvTranspose2d, Multiplying, PartialConv2d
-from archcost.ops.dense import Linear
+from archcost.ops.conv3d import AvgPool3d, Conv3d, Pool3d
+from archcost.ops.dense import Linear, MatMul
+from archcost.ops.functions import ELU, LeakyReLU, PReLU
 from archcost.ops.merge import Add, Mul
-from archcost.ops.norm import BatchNorm2d, ConstantScale, LayerNorm, LocalResponseNorm, Scale
-from archcost.ops.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d, Window
+from archcost.ops.norm import BatchNorm2d, ConstantScale, InstanceNorm, LayerNorm, LocalResponseNorm, Scale
+from archcost.ops.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, GlobalPool, LpPool2d, MaxPool2d, Window
+from archcost.ops.resize import Resize
 from archcost.report.work import Work
 
 Terms: TypeAlias = dict[str, int]
@@ -42,6 +45,9 @@ HOOKED_POOLS, PATCHED_POOLS = "pool inputs, by module hooks", "pool inputs, by p
 
 
 Rule: TypeAlias = Callable[[Work], Terms]
+
+RESIZED = {"fvcore": {"nearest": 1, "linear": 4}, "thop": {"nearest": 1, "linear": 11}}
+"""Counter -> operations for each output element of a resized map."""
 
 
 def papers(work: Work) -> Terms:
@@ -56,7 +62,7 @@ def torchvision(work: Work) -> Terms:
 
 def convolutions_alone(work: Work) -> Terms:
     """As the papers' that leave out the dense layers."""
-    return {} if isinstance(work.op, Linear) else {"conv MACs": work.mult_adds}
+    return {} if isinstance(work.op, (Linear, MatMul)) else {"conv MACs": work.mult_adds}
 
 
 def flop_counter(work: Work) -> Terms:
@@ -72,12 +78,16 @@ def fvcore(work: Work) -> Terms:
     if isinstance(op, Conv2d) and op.padding == "same" and work.call != "subclass":
         # A padding in words is another operator to the tracer, and one that fvcore has no rule for.
         return {MACS: work.mult_adds, "convolutions padded by a word, which it misses": -work.mult_adds}
-    if isinstance(op, Multiplying):
+    if isinstance(op, (Multiplying, MatMul)):
         return {MACS: work.mult_adds}
     if isinstance(op, BatchNorm2d):
         return _times(2 if op.affine else 1, "BatchNorm elements", elements)
     if isinstance(op, LayerNorm):
         return _times(5 if op.affine else 4, "LayerNorm elements", elements)
+    if isinstance(op, InstanceNorm):
+        return _times(5, "InstanceNorm elements", elements)
+    if isinstance(op, Resize):
+        return _times(RESIZED["fvcore"][op.mode], "resized elements", product(work.made))
     if isinstance(op, (AdaptiveAvgPool2d, GlobalAvgPool)) and work.call != "method":
         return {"adaptive pool inputs": elements}
     return {}
@@ -92,14 +102,15 @@ def thop(work: Work) -> Terms:
         return _times(4 if op.affine else 2, "BatchNorm elements", product(work.read))
     if isinstance(op, LayerNorm):
         return _times(4 if op.affine else 2, "LayerNorm elements", product(work.read))
+    if isinstance(op, InstanceNorm):
+        return _times(4, "InstanceNorm elements", product(work.read))
     return _thop_without_norms(work)
 
 
 def thop_once(work: Work) -> Terms:
     """Releases of thop that counted a normalisation once, affine or not."""
-    if work.call == "module" and isinstance(work.op, (BatchNorm2d, LayerNorm)):
-        name = "BatchNorm" if isinstance(work.op, BatchNorm2d) else "LayerNorm"
-        return _times(2, f"{name} elements", product(work.read))
+    if work.call == "module" and isinstance(work.op, (BatchNorm2d, LayerNorm, InstanceNorm)):
+        return _times(2, f"{type(work.op).__name__.removesuffix('2d')} elements", product(work.read))
     return _thop_without_norms(work)
 
 
@@ -113,10 +124,14 @@ def _thop_without_norms(work: Work) -> Terms:
         return {MACS: work.mult_adds, "transposed convolutions taken at output positions": extra}
     if isinstance(op, Multiplying):
         return {MACS: work.mult_adds}
-    if isinstance(op, AvgPool2d):
+    if isinstance(op, (AvgPool2d, AvgPool3d)):
         return {"average pool outputs": product(work.made)}
     if isinstance(op, (AdaptiveAvgPool2d, GlobalAvgPool)):
         return {"adaptive pool inputs + outputs": _thop_adaptive(work)}
+    if isinstance(op, PReLU):
+        return {"PReLU inputs": product(work.read)}
+    if isinstance(op, Resize):
+        return _times(RESIZED["thop"][op.mode], "resized elements", product(work.made))
     if isinstance(op, Softmax):
         features = work.read[op.axis]
         return {"softmax: exp, add, divide": product(work.read) // features * (3 * features - 1)}
@@ -125,14 +140,17 @@ def _thop_without_norms(work: Work) -> Terms:
 
 def _thop_adaptive(work: Work) -> int:
     """(window + 1) operations for each output, the window a real number, truncated: thop's own rounding errors too."""
-    _, height, width = work.read
+    _, *size = work.read
+    if len(size) != 2:
+        return product(work.read) + product(work.made)
+    height, width = size
     rows, columns = pair("", work.op.output_size) if isinstance(work.op, AdaptiveAvgPool2d) else (1, 1)
     return int((height / rows * (width / columns) + 1) * product(work.made))
 
 
 def ptflops_aten(work: Work) -> Terms:
     """Multiply-accumulates and biases. A dense layer on a map whose axes were exchanged is a product without bias."""
-    if work.call == "training" or not isinstance(work.op, Multiplying):
+    if work.call == "training" or not isinstance(work.op, (Multiplying, MatMul)):
         return {}
     seen = work.biases and (work.contiguous or len(work.read) == 1 or not isinstance(work.op, Linear))
     return {MACS: work.mult_adds, BIASES: product(work.made) if seen else 0}
@@ -157,9 +175,13 @@ def ptflops_hooks(work: Work) -> Terms:
         return _times(2 if op.affine else 1, "BatchNorm elements", elements)
     if isinstance(op, LayerNorm):
         return {"LayerNorm elements": elements}
-    if isinstance(op, (ReLU, ReLU6, GELU)):
+    if isinstance(op, InstanceNorm):
+        return _times(2, "InstanceNorm elements", elements)
+    if isinstance(op, (ReLU, ReLU6, GELU, LeakyReLU, PReLU, ELU)):
         return {HOOKED_ACTIVATIONS: elements}
-    if isinstance(op, (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool)):
+    if isinstance(op, Resize):
+        return {"resized elements, by module hooks": product(work.made)}
+    if isinstance(op, (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalPool, Pool3d)):
         return {HOOKED_POOLS: _pool_input(work)}
     return {}
 
@@ -171,12 +193,22 @@ def _patched(work: Work) -> Terms:
         return {"additions and products called by name": product(work.made) * (work.inputs - 1)}
     if work.call == "function" and isinstance(op, (Scale, ConstantScale)):
         return {"additions and products called by name": elements}
-    if work.call in ("module", "subclass", "function") and isinstance(op, (Window, AdaptiveAvgPool2d, GlobalAvgPool)):
-        return {PATCHED_POOLS: _pool_input(work)}
+    if work.call in ("module", "subclass", "function"):
+        if isinstance(op, LpPool2d):
+            # an average pool of powers, a ReLU of what comes out, and a product called by name
+            return {
+                PATCHED_POOLS: _pool_input(work),
+                PATCHED_ACTIVATIONS: product(work.made),
+                "additions and products called by name": product(work.made),
+            }
+        if isinstance(op, (Window, AdaptiveAvgPool2d, GlobalPool, Pool3d)):
+            return {PATCHED_POOLS: _pool_input(work)}
     if work.call not in ("module", "function"):
         return {}
     # A module of ReLU6 calls another function, which is not replaced.
-    if isinstance(op, (ReLU, GELU, SiLU, Softmax)) or (isinstance(op, ReLU6) and work.call == "function"):
+    if isinstance(op, Resize):
+        return {"resized elements, by patched functions": product(work.made)}
+    if isinstance(op, (ReLU, GELU, SiLU, Softmax, PReLU, ELU)) or (isinstance(op, ReLU6) and work.call == "function"):
         return {PATCHED_ACTIVATIONS: elements}
     if isinstance(op, LocalResponseNorm):
         # x * x, an average over channels that are padded by size - 1, times alpha, plus k.
@@ -211,12 +243,12 @@ def torchinfo(work: Work) -> Terms:
             "transposed convolutions taken at output positions": extra,
             BIASES: work.biases * positions,
         }
-    if isinstance(op, (Conv2d, PartialConv2d)):
+    if isinstance(op, (Conv2d, PartialConv2d, Conv3d)):
         return {MACS: work.mult_adds, BIASES: work.biases * positions}
     if isinstance(op, Linear):
         forgotten = work.weights - work.mult_adds
         return {MACS: work.mult_adds, BIASES: work.biases, "dense layers on maps taken at one position": forgotten}
-    kind = "norm parameters" if isinstance(op, (BatchNorm2d, LayerNorm)) else "parameters of other layers"
+    kind = "norm parameters" if isinstance(op, (BatchNorm2d, LayerNorm, InstanceNorm)) else "parameters of other layers"
     return {f"{kind}, once": parameters}
 
 
@@ -224,5 +256,5 @@ def _times(factor: int, what: str, elements: int) -> Terms:
     return {f"{factor} x {what}" if factor > 1 else what: factor * elements}
 
 
-SEEN_BY_THOP: tuple[type[Op], ...] = (Multiplying, BatchNorm2d, LayerNorm)
+SEEN_BY_THOP: tuple[type[Op], ...] = (Multiplying, BatchNorm2d, LayerNorm, InstanceNorm, PReLU)
 """Operators whose parameters thop reports, where it sees the module at all."""

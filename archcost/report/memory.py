@@ -1,7 +1,8 @@
 """Activation memory of inference, by liveness.
 
 Unfused and out of place: every operator that makes a tensor writes a new one; a tensor lives from the operator that
-makes it to the last that reads it or a view of it; the network's outputs live to the end.
+makes it to the last that reads it or a view of it; the network's outputs live to the end. What is stored with the
+parameters (``ops.constant``) is no activation.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def storage(graph: Graph, *, training: bool = False) -> dict[str, str]:
     return holder
 
 
+def stored_tensors(graph: Graph) -> set[str]:
+    """Return the nodes whose output is stored with the parameters or buffers: no activation."""
+    return {node.name for node in graph if not node.inputs and not node.op.makes_tensor}
+
+
 def peak_activations(graph: Graph) -> Peak:
     """Return the peak of inference for one image, in time linear in the graph."""
     holder = storage(graph)
@@ -54,14 +60,17 @@ def peak_activations(graph: Graph) -> Peak:
 
     alive: dict[str, int] = {}
     now, most, at = 0, -1, 0
+    stored = stored_tensors(graph)
     for index, node in enumerate(graph):
-        if holder[node.name] == node.name:
+        if holder[node.name] == node.name and node.name not in stored:
             alive[node.name] = product(graph.shapes[node.name])
             now += alive[node.name]
         if now > most:
             most, at = now, index
         for name in ends.get(index, ()):
-            now -= alive.pop(name)
+            now -= alive.pop(name, 0)
     names = [node.name for node in graph]
-    living = tuple(name for name in names[: at + 1] if holder[name] == name and last_use[name] >= at)
+    living = tuple(
+        name for name in names[: at + 1] if holder[name] == name and name not in stored and last_use[name] >= at
+    )
     return Peak(most, names[at], living)

@@ -9,7 +9,7 @@ from archcost.cost import INDEX_BYTES, MASK_BYTES, NO_COST, Cost
 from archcost.geometry import product
 from archcost.graph import Graph, Node
 from archcost.ops.base import Saved
-from archcost.report.memory import storage
+from archcost.report.memory import storage, stored_tensors
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,10 @@ def saved_activation_bytes(graph: Graph, backward: Sequence[Backward], element_b
     """Return the bytes of everything that the forward pass keeps for one image; a tensor kept twice counts once.
 
     Unfused: each operator keeps its own input or output as its gradient formula asks; statistics of normalisations
-    (two numbers a channel) are not counted.
+    (two numbers a channel) are not counted, and what is stored with the parameters is there anyway.
     """
     holder = storage(graph, training=True)
+    stored = stored_tensors(graph)
     kept: set[str] = set()
     extra = 0
     for node, part in zip(graph, backward):
@@ -80,4 +81,4 @@ def saved_activation_bytes(graph: Graph, backward: Sequence[Backward], element_b
             extra += INDEX_BYTES * product(graph.shapes[node.name])
         if "mask" in part.saved:
             extra += MASK_BYTES * product(graph.shapes[node.name])
-    return extra + element_bytes * sum(product(graph.shapes[name]) for name in kept)
+    return extra + element_bytes * sum(product(graph.shapes[name]) for name in kept - stored)

@@ -10,6 +10,7 @@ from archcost.graph import Call, Graph, Node
 from archcost.ops.activation import Softmax
 from archcost.ops.base import ElementWise, Op
 from archcost.ops.conv import Conv2d, ConvTranspose2d
+from archcost.ops.functions import LogSoftmax, PReLU
 from archcost.ops.merge import Broadcasting, Concat
 from archcost.ops.norm import BatchNorm2d, LayerNorm, Scale
 from archcost.ops.pool import AdaptiveAvgPool2d, Window
@@ -94,7 +95,8 @@ def _memory_order(node: Node, rank: int, permuted: dict[str, tuple[int, ...]]) -
         return tuple(before[axis] for axis in op.axes) if before else op.axes
     if isinstance(op, (Conv2d, ConvTranspose2d, Window, AdaptiveAvgPool2d, BatchNorm2d, Concat)):
         return before if before == CHANNELS_LAST else ()  # the one order that they keep
-    keeps = isinstance(op, (ElementWise, Identity, Scale, Broadcasting)) and not isinstance(op, Softmax)
+    elements = (ElementWise, PReLU, Identity, Scale, Broadcasting)
+    keeps = isinstance(op, elements) and not isinstance(op, (Softmax, LogSoftmax))
     return before if keeps else ()
 
 

@@ -21,7 +21,7 @@ from archcost.ops.merge import Broadcasting
 from tests.samples import SAMPLES, Sample, each_sample
 
 KINDS = {"conv", "grouped", "depthwise", "pointwise", "transposed", "dense", "pool", "norm", "activation", "merge",
-         "reshape", "dropout", "input"}  # fmt: skip
+         "reshape", "dropout", "input", "constant", "quantize", "unknown"}  # fmt: skip
 
 
 def descendants(cls: Any) -> Iterator[type[Op]]:
@@ -40,7 +40,7 @@ def test_every_operator_class_is_registered_under_its_name() -> None:
     leaves = {cls for cls in descendants(Op) if not list(descendants(cls))}
     assert not [cls.__name__ for cls in leaves if inspect.isabstract(cls)]
     assert {cls.__name__: cls for cls in leaves} == OPERATORS
-    assert set(ops.__all__) == {*OPERATORS, "OPERATORS", "Op"}
+    assert set(ops.__all__) == {*OPERATORS, "OPERATORS", "COUNTED_ONLY", "Op"}
     assert all(getattr(ops, name) is cls for name, cls in OPERATORS.items())
 
 
@@ -50,6 +50,15 @@ def test_every_operator_has_an_element_rule_or_a_cost_of_its_own(name: str) -> N
     home = next(cls for cls in OPERATORS[name].__mro__ if "cost" in vars(cls))
     assert (home in {ElementWise, Broadcasting}) <= (name in ELEMENT_RULES)
     assert home is not Op
+
+
+def test_what_is_counted_alone_exists() -> None:
+    assert set(OPERATORS) > ops.COUNTED_ONLY
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"module 'archcost\.ops' has no attribute 'Rezise'"):
+        _ = ops.Rezise
 
 
 def test_the_table_of_element_rules_names_operators_and_says_what_it_counts() -> None:
@@ -183,8 +192,8 @@ def test_an_operator_of_one_input_refuses_another_number(sample: Sample, count: 
 
 IMAGE_OPS = [
     ops.Conv2d(8, 3), ops.ConvTranspose2d(8, 3), ops.PartialConv2d(((0,),), 3), ops.MaxPool2d(2), ops.AvgPool2d(2),
-    ops.SubsamplingPool2d(2), ops.GlobalAvgPool(), ops.AdaptiveAvgPool2d(1), ops.LocalResponseNorm(),
-    ops.ChannelShuffle(1),
+    ops.SubsamplingPool2d(2), ops.AdaptiveAvgPool2d(1), ops.LocalResponseNorm(), ops.ChannelShuffle(1),
+    ops.LpPool2d(2), ops.DepthToSpace(1), ops.SpaceToDepth(1),
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from archcost.build import Sequential
 from archcost.cost import NO_COST, Cost
 from archcost.errors import ArchcostError, OperatorError
 from archcost.geometry import Shape
-from archcost.ops import Linear, Op, RadialBasis, Reshape
+from archcost.ops import Linear, MatMul, Op, RadialBasis, Reshape
 from tests.naive import Counted, Tally, tensor
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
@@ -95,6 +95,58 @@ def test_the_prototypes_of_lenet_are_stored_but_not_learned() -> None:
     assert op.cost((84,)).mult_adds == 0
     assert op.backward_cost((84,)).params == NO_COST
     assert (op.kind((84,)), op.label((84,))) == ("dense", "radial basis")
+
+
+@st.composite
+def factors(draw: st.DrawFn) -> tuple[Shape, Shape, Shape]:
+    """Return shapes of two tensors of matrices, and of their product."""
+    rows, inner, columns = draw(st.tuples(*[st.integers(1, 4)] * 3))
+    front = draw(st.lists(st.integers(1, 3), max_size=2))
+    kept = [draw(st.sampled_from([(True, True), (True, False), (False, True)])) for _ in front]
+    first, second = (tuple(size if keep[side] else 1 for size, keep in zip(front, kept)) for side in (0, 1))
+    return (*first, rows, inner), (*second, inner, columns), (*front, rows, columns)
+
+
+@given(factors())
+def test_a_matrix_product_multiplies_each_row_with_each_column(shapes: tuple[Shape, Shape, Shape]) -> None:
+    first, second, output = shapes
+    op, inner = MatMul(), first[-1]
+    count = 0
+    seen: tuple[dict[Any, int], dict[Any, int]] = ({}, {})  # for the gradients: matrices of the output that read each
+    for index in combinations(*map(range, output)):
+        count += sum(1 for _k in range(inner))
+        for shape, readers in zip((first, second), seen):
+            matrix = tuple(place if size > 1 else 0 for place, size in zip(index[:-2], shape))
+            readers[matrix, index[:-2]] = math.prod(shape[-2:])
+    assert op.out_shape(first, second) == output
+    assert op.cost(first, second) == op.cost(first, second, training=True) == Cost(count)
+    sums = [sum(readers.values()) - math.prod(shape) for shape, readers in zip((first, second), seen)]
+    backward = op.backward_cost(first, second)
+    assert (backward.inputs, backward.params) == (tuple(Cost(count, each) for each in sums), NO_COST)
+    assert dict(op.params(first, second)) == {}
+    assert op.saved(to_input=True, trainable=False) == {"input"}
+    assert (op.arity, op.kind(first, second), op.label(first, second)) == (2, "dense", "matrix product")
+
+
+def test_a_product_with_a_fixed_matrix_costs_what_a_dense_layer_does() -> None:
+    assert MatMul().cost((7, 5), (5, 3)) == Linear(3, bias=False).cost((7, 5)) == Cost(105)
+    assert MatMul().backward_cost((7, 5), (5, 3)).inputs == (Cost(105), Cost(105))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (((4, 5), (4, 3)), r"inputs 4x5 and 4x3 must be \(\.\.\., M, K\) and"),
+        (((5,), (5,)), "inputs 5 and 5 must be"),
+        (((4, 5), (1, 5, 3)), "inputs 4x5 and 1x5x3 must be"),
+        (((2, 4, 5), (3, 5, 3)), "inputs 2 and 3 do not broadcast"),
+        (((4, 5),), "MatMul takes two inputs, not 1"),
+    ],
+    ids=str,
+)
+def test_matrices_that_do_not_fit_are_refused(inputs: tuple[Shape, ...], message: str) -> None:
+    with pytest.raises(OperatorError, match=f"^{message}"):
+        MatMul().out_shape(*inputs)
 
 
 @pytest.mark.parametrize("cls", [Linear, RadialBasis])

@@ -13,7 +13,7 @@ from archcost.build import Sequential
 from archcost.cost import NO_COST, Cost
 from archcost.errors import ArchcostError, OperatorError
 from archcost.geometry import Shape
-from archcost.ops import BatchNorm2d, ConstantScale, LayerNorm, LocalResponseNorm, Op, Reshape, Scale
+from archcost.ops import BatchNorm2d, ConstantScale, InstanceNorm, LayerNorm, LocalResponseNorm, Op, Reshape, Scale
 from tests.naive import Counted, Tally, tensor
 
 images = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
@@ -142,6 +142,57 @@ def test_layer_norm_learns_a_scale_and_a_shift_along_its_axis(axis: int, size: i
     assert LayerNorm(axis).backward_cost(shape).params == Cost(0, tally.operations)
     assert LayerNorm(axis).backward_cost(shape, trainable=False).params == NO_COST
     assert LayerNorm(axis, affine=False).backward_cost(shape).params == NO_COST
+
+
+@given(images, st.integers(1, 3))
+def test_layer_norm_over_several_axes_is_one_over_all_their_elements(shape: Shape, count: int) -> None:
+    op, together = LayerNorm(normalized_axes=count), shape[3 - count :]
+    flat = (*shape[: 3 - count], math.prod(together))
+    assert op.out_shape(shape) == shape
+    assert op.params(shape) == {"weight": together, "bias": together}
+    assert op.cost(shape) == LayerNorm().cost(flat)
+    assert op.backward_cost(shape) == LayerNorm().backward_cost(flat)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"normalized_axes": 0}, r"`normalized_axes` \(=0\) must be at least 1"),
+        ({"normalized_axes": True}, r"`normalized_axes` \(=True\) must be an integer"),
+        ({"axis": 0, "normalized_axes": 2}, r"`normalized_axes` \(=2\) must be 1 where `axis` is 0"),
+        ({"normalized_axes": 4}, r"`normalized_axes` \(=4\) must be at most the 3 axes of the input"),
+    ],
+    ids=str,
+)
+def test_impossible_numbers_of_axes_are_refused(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(OperatorError, match=f"^{message}"):
+        LayerNorm(**arguments).out_shape((2, 3, 4))  # type: ignore[arg-type]
+
+
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=4).map(tuple))
+def test_instance_norm_normalises_each_channel(shape: Shape) -> None:
+    with Tally() as tally:
+        for _channel in range(shape[0]):
+            values = line(math.prod(shape[1:]))
+            mean, variance = statistics(values)
+            for value in values:
+                normal = Counted(value.value - mean.value) / math.sqrt(variance.value + 1e-5)  # the difference is kept
+                assert (normal * 2.0 + 1.0).value == 2 * normal.value + 1
+    op, channels = InstanceNorm(), (shape[0],)
+    assert op.out_shape(shape) == shape
+    assert op.params(shape) == {"weight": channels, "bias": channels}
+    assert op.cost(shape) == op.cost(shape, training=True) == Cost(0, tally.operations)
+    each_row = LayerNorm().backward_cost((shape[0], math.prod(shape[1:])))
+    assert op.backward_cost(shape) == each_row
+    assert op.backward_cost(shape, trainable=False).params == NO_COST
+    assert (op.kind(shape), op.label(shape)) == ("norm", "instance norm")
+
+
+def test_instance_norm_needs_positions_and_a_number() -> None:
+    with pytest.raises(OperatorError, match=r"^InstanceNorm needs channels and at least one axis, not 5$"):
+        InstanceNorm().out_shape((5,))
+    with pytest.raises(OperatorError, match=r"^`epsilon` "):
+        InstanceNorm("1")  # type: ignore[arg-type]
 
 
 @given(images, st.integers(1, 7))

@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 from archcost.cost import NO_COST, Cost
 from archcost.errors import OperatorError
 from archcost.geometry import Shape
-from archcost.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d, Op, SubsamplingPool2d
-from archcost.ops.pool import Window
+from archcost.ops import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    LpPool2d,
+    MaxPool2d,
+    Op,
+    SubsamplingPool2d,
+)
+from archcost.ops.pool import GlobalPool, Window
 from tests.naive import Counted, Tally, adaptive, windows
 
 WINDOWS: tuple[type[Window], ...] = (MaxPool2d, AvgPool2d, SubsamplingPool2d)
@@ -119,15 +128,56 @@ def test_adaptive_pooling_to_a_giant_output_takes_no_time() -> None:
     assert AdaptiveAvgPool2d((size, 1)).cost((1, 3, 1)) == Cost(0, size + 2)
 
 
+@pytest.mark.parametrize("cls", [GlobalAvgPool, GlobalMaxPool])
 @pytest.mark.parametrize("keep", [True, False])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (512, 7, 7), (3, 1, 9)], ids=str)
-def test_global_pooling_reads_every_element_once(shape: Shape, keep: bool) -> None:
-    op = GlobalAvgPool(keep_axes=keep)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (512, 7, 7), (3, 1, 9), (4, 6), (2, 3, 4, 5)], ids=str)
+def test_global_pooling_reads_every_element_once(cls: type[GlobalPool], shape: Shape, keep: bool) -> None:
+    op = cls(keep_axes=keep)
     elements = sum(1 for _ in combinations(*map(range, shape)))
-    assert op.out_shape(shape) == ((shape[0], 1, 1) if keep else (shape[0],))
+    assert op.out_shape(shape) == (tuple(size if axis == 0 else 1 for axis, size in enumerate(shape))
+                                   if keep else (shape[0],))  # fmt: skip
     assert op.cost(shape) == Cost(0, elements)
-    assert op.backward_cost(shape).inputs == (Cost(0, elements),)
+    assert op.backward_cost(shape).inputs == (Cost(0, elements if cls is GlobalAvgPool else shape[0]),)
     assert dict(op.params(shape)) == dict(op.buffers(shape)) == {}
+
+
+@pytest.mark.parametrize("shape", [(), (5,)], ids=str)
+@pytest.mark.parametrize("cls", [GlobalAvgPool, GlobalMaxPool])
+def test_global_pooling_needs_positions(cls: type[GlobalPool], shape: Shape) -> None:
+    with pytest.raises(OperatorError, match=f"^{cls.__name__} needs channels and at least one axis, not "):
+        cls().out_shape(shape)
+
+
+@given(pools(), sizes, st.integers(1, 4))
+def test_a_power_pool_costs_the_arithmetic_of_its_formula(
+    case: tuple[type[Window], dict[str, Any]], shape: Shape, p: int
+) -> None:
+    _, arguments = case
+    rows, columns = slid(arguments, shape)
+    assume(rows and columns)
+    op = LpPool2d(**arguments, p=p)
+    with Tally() as forward:
+        for _channel, row, column in combinations(range(shape[0]), rows, columns):
+            total = Counted(0.0)
+            for _tap in combinations(row, column):
+                total = total + Counted(0.5) ** p
+            assert (total ** (1 / p)).value > 0
+    with Tally() as backward:
+        for _channel, row, column in combinations(range(shape[0]), rows, columns):
+            outer = Counted(2.0) ** (1 - p) * 1.5  # the power of the output, times its gradient
+            for _tap in combinations(row, column):
+                assert (Counted(0.0) + Counted(0.5) ** (p - 1) * outer).value > 0
+    assert op.out_shape(shape) == (shape[0], len(rows), len(columns))
+    assert op.cost(shape) == op.cost(shape, training=True) == Cost(0, forward.operations)
+    assert op.backward_cost(shape).inputs == (Cost(0, backward.operations),)
+    assert op.saved(to_input=True, trainable=False) == {"input", "output"}
+    assert (op.kind(shape), op.label(shape).partition(" ")[0]) == ("pool", f"L{p}")
+
+
+@pytest.mark.parametrize("p", [0, -1, True, 2.0, "2"], ids=repr)
+def test_a_power_pool_needs_a_whole_power(p: Any) -> None:
+    with pytest.raises(OperatorError, match=rf"^`p` \(={p!r}\) must be"):
+        LpPool2d(2, p=p)
 
 
 @pytest.mark.parametrize(

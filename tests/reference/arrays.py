@@ -43,4 +43,4 @@ def run_on(
 
 def done(op: Op, shapes: tuple[Shape, ...], batch: int = 2, dtype: str = "float64") -> tuple[Array, Count]:
     """Run an operator on random arrays, in inference."""
-    return run(op, inputs_of(shapes, batch, dtype), *tensors(op, shapes, dtype))
+    return run(op, inputs_of(shapes, batch, dtype), *tensors(op, shapes, dtype), batch=batch)

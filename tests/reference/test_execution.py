@@ -58,7 +58,7 @@ def test_any_graph_of_maps(graph: Graph) -> None:
 
 
 @settings(max_examples=200)
-@given(strategies.graphs())
+@given(strategies.graphs(runnable=True))
 def test_any_graph_of_any_operators(graph: Graph) -> None:
     done = execute(graph, *allocated(graph), images(graph))
     peak, sums = peak_activations(graph), total(rows_of(graph))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archcost.ops import BatchNorm2d, ConstantScale, LayerNorm, LocalResponseNorm, Scale
+from archcost.ops import BatchNorm2d, ConstantScale, InstanceNorm, LayerNorm, LocalResponseNorm, Scale
 from archcost.reference import run
 from tests.reference.arrays import drawn, run_on, tensors
 
@@ -71,3 +71,22 @@ def test_scales() -> None:
     np.testing.assert_array_equal(run_on(Scale(), X, {"weight": factors}), X * factors[:, None, None])
     np.testing.assert_array_equal(run_on(Scale(-1), X, {"weight": factors[:2]}), X * factors[:2])
     np.testing.assert_array_equal(run_on(ConstantScale(0.25), X), X * 0.25)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_layer_norm_over_several_axes(count: int) -> None:
+    op, axes = LayerNorm(-1, 1e-4, normalized_axes=count), (1, 2, 3)[3 - count :]
+    parameters, _ = tensors(op, (X.shape[1:],))
+    normal = (X - X.mean(axes, keepdims=True)) / np.sqrt(X.var(axes, keepdims=True) + 1e-4)
+    expected = normal * parameters["weight"] + parameters["bias"]
+    np.testing.assert_allclose(run_on(op, X, parameters), expected, 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (5, 4, 2), (2, 3, 4, 5)], ids=str)
+def test_instance_norm(shape: tuple[int, ...]) -> None:
+    op, x = InstanceNorm(1e-3), 3 * drawn((2, *shape)) + 1
+    axes = tuple(range(2, x.ndim))
+    parameters, _ = tensors(op, (shape,))
+    weight, bias = (parameters[name].reshape(-1, *[1] * (len(shape) - 1)) for name in ("weight", "bias"))
+    expected = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-3) * weight + bias
+    np.testing.assert_allclose(run_on(op, x, parameters), expected, 1e-12, 1e-12)
