@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from archcost.engine.tensors import channels_last_nodes
 from archcost.graph import Graph, Node
-from archcost.kernels.functions import EPILOGUES
+from archcost.kernels.activation import fused_name
 from archcost.ops import Add, BatchNorm2d, Conv2d, Linear
 
 
@@ -23,7 +24,7 @@ class Chain:
         head: the layer that multiplies.
         norm: BatchNorm that is folded into its weights.
         residual: node whose output is added.
-        activation: operator that is applied last.
+        activation: what is applied last (``kernels.elementary.epilogue_of``).
         last: node whose output the chain writes.
         members: the nodes behind the first.
     """
@@ -51,6 +52,7 @@ def chains(graph: Graph) -> dict[str, Chain]:
     for node in graph:
         for name in set(node.inputs):
             readers[name].append(node)
+    last_of_channels = channels_last_nodes(graph)
     order = {node.name: number for number, node in enumerate(graph)}
     result: dict[str, Chain] = {}
     ends: dict[str, int] = {}
@@ -74,13 +76,14 @@ def chains(graph: Graph) -> dict[str, Chain]:
             if (
                 other is not None
                 and graph.shapes[other] == graph.shapes[last]
+                and len({name in last_of_channels for name in (other, last, after.name)}) == 1
                 and ends.get(other, order[other]) < order[node.name]
             ):
                 residual, last = other, after.name
                 members.append(last)
                 after = following(last)
-        if after is not None and type(after.op).__name__ in EPILOGUES and type(after.op).__name__ != "Identity":
-            activation, last = type(after.op).__name__, after.name
+        if after is not None and (fused := fused_name(after.op)) is not None:
+            activation, last = fused, after.name
             members.append(last)
         result[node.name] = Chain(node, norm, residual, activation, last, tuple(members))
         ends[last] = order[node.name]
@@ -91,8 +94,9 @@ def activated(graph: Graph, in_place: Collection[str]) -> dict[str, Chain]:
     """Return the chains of a layer that multiplies and an activation ``in_place``, by the name of the layer."""
     result: dict[str, Chain] = {}
     for node in graph:
-        if node.name in in_place and type(node.op).__name__ in EPILOGUES:
+        activation = fused_name(node.op) if node.name in in_place else None
+        if activation is not None:
             head = graph.node(node.inputs[0])
             if isinstance(head.op, (Conv2d, Linear)):
-                result[head.name] = Chain(head, None, None, type(node.op).__name__, node.name, (node.name,))
+                result[head.name] = Chain(head, None, None, activation, node.name, (node.name,))
     return result

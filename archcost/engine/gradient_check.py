@@ -28,7 +28,7 @@ from archcost.engine.training import Training
 from archcost.errors import UsageError
 from archcost.geometry import product
 from archcost.kernels.layout import Array
-from archcost.ops import BatchNorm2d, LayerNorm, Scale
+from archcost.ops import BatchNorm2d, InstanceNorm, LayerNorm, Scale
 from archcost.ops.conv import Multiplying
 
 TOLERANCE = 1e-6
@@ -280,7 +280,9 @@ def generic_point(network: Network, seed: int = 0) -> None:
             middle, width = 0.0, 0.1
             if isinstance(node.op, Scale):
                 middle, width = 0.2, 0.1
-            elif isinstance(node.op, BatchNorm2d) or (isinstance(node.op, LayerNorm) and name == "weight"):
+            elif isinstance(node.op, BatchNorm2d) or (
+                isinstance(node.op, InstanceNorm | LayerNorm) and name == "weight"
+            ):
                 middle, width = 1.0, 0.5
             elif isinstance(node.op, Multiplying) and name == "weight":
                 width = float(np.sqrt(6 / product(shape[1:])))

@@ -17,8 +17,11 @@ from archcost.ops import (
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
+    InstanceNorm,
     LayerNorm,
+    Parameter,
     PartialConv2d,
+    PReLU,
     RadialBasis,
     Scale,
     SubsamplingPool2d,
@@ -29,6 +32,13 @@ from archcost.zoo.entry import RecipeName
 
 LAYER_SCALE = 1e-6
 """Liu et al. 2022, Table 5."""
+
+PRELU_SLOPE = 0.25
+"""He et al. 2015, section 2.1."""
+
+STORED, NO_LAYER = Rule("normal", lambda _: 0.02), Layer(1, 1, 0, head=False)
+"""A Parameter is a position embedding or the like: Dosovitskiy et al. 2021 draw them from a normal distribution of 0.02
+(the authors' code); graphs from files bring their values along."""
 
 LARGEST_SEED = 2**63 - 1
 
@@ -157,7 +167,11 @@ def _parameter(node: Node, name: str, shape: Shape, recipe: Recipe, layer: Layer
     op = node.op
     if isinstance(op, Scale):
         return np.full(shape, LAYER_SCALE)
-    if isinstance(op, (BatchNorm2d, LayerNorm)):
+    if isinstance(op, Parameter):
+        return draw(STORED, NO_LAYER, shape)
+    if isinstance(op, PReLU):
+        return np.full(shape, PRELU_SLOPE)
+    if isinstance(op, (BatchNorm2d, InstanceNorm, LayerNorm)):
         return np.full(shape, 1.0 if name == "weight" else 0.0)
     if isinstance(op, SubsamplingPool2d) and name == "weight":
         taps = product(pair("kernel_size", op.kernel_size))
@@ -227,4 +241,5 @@ def _buffer(node: Node, name: str, shape: Shape, draw: _Drawing, dtype: str) -> 
         return np.zeros(shape, np.int64)
     if isinstance(node.op, RadialBasis):
         return np.ascontiguousarray(draw.generator().choice([-1.0, 1.0], shape), dtype)
-    return np.full(shape, 1.0 if name == "running_var" else 0.0, dtype)
+    # A Constant whose value nobody has given changes nothing where it is a factor, divisor or exponent.
+    return np.full(shape, 1.0 if name in ("running_var", "value") else 0.0, dtype)

@@ -15,7 +15,8 @@ from archcost.errors import GraphError
 from archcost.geometry import Shape
 from archcost.graph import Graph, Node
 from archcost.kernels import sample_conv
-from archcost.kernels.conv import Fusion, forward_parts
+from archcost.kernels.conv import Fusion
+from archcost.kernels.dense import forward_parts
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.operation import Kernels, Operation
 from archcost.kernels.plain import conversion
@@ -124,6 +125,7 @@ def training_layout(graph: Graph, images: int, machine: Target, precision: Preci
         and len(graph.outputs) == 1
         and all(isinstance(node.op, (*ALIKE, *MIXING)) and not hasattr(node.op, "axis") for node in nodes)
         and len(graph.shapes[output]) == 1
+        and all(len(graph.shapes[node.inputs[0]]) == 1 for node in nodes if isinstance(node.op, Linear))
         and _flattens_freely(graph)
         and _is_small(graph, lanes, ELEMENT_BYTES[precision])
         and _idle_share(graph, lanes) > IDLE_SHARE

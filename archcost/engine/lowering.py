@@ -24,6 +24,7 @@ from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.norm import folded
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.plain import conversion
+from archcost.kernels.reshape import graph_steps
 from archcost.kernels.step import Integers, Step
 from archcost.kernels.target import Precision, Target
 from archcost.ops import Input
@@ -107,7 +108,7 @@ class Lowered:
         self.scores = layout.usual(self.tensors[last], graph.shapes[last])
         self.forward += [replace(step, name=last) for step in layout.read(self.tensors[last], self.scores)]
         self.finish = [
-            replace(conversion("read", tensor, array, setting.machine, setting.precision), name=name)
+            replace(self._read(name, tensor, array), name=name)
             for name, tensor, array in (
                 *((name, self.tensors[name], self.outputs[name]) for name in graph.outputs if name != last),
                 (last, self.scores, self.logits),
@@ -122,6 +123,12 @@ class Lowered:
     def _plain(self, name: str) -> Array:
         """Return a plain array of the graph's shape for what enters or leaves."""
         return np.zeros((self.images, *self.graph.shapes[name]), self.setting.precision)
+
+    def _read(self, name: str, tensor: Blocked, array: Array) -> Step:
+        """Return the step that copies the tensor of a node to a plain array of the graph's shape."""
+        setting = self.setting
+        steps = graph_steps(tensor, self.graph.shapes[name]) if tensor.channels_last else None
+        return conversion("read", tensor, array, setting.machine, setting.precision, steps=steps)
 
     def _chain(self, chain: Chain) -> list[Step]:
         """Return the steps of a chain."""

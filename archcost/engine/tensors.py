@@ -5,26 +5,46 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archcost.errors import GraphError
-from archcost.geometry import Shape, Sides, shape_text
+from archcost.geometry import Shape, Sides, product
 from archcost.graph import Graph, Node
 from archcost.kernels.conv import FastPlan, direct, input_halo
 from archcost.kernels.layout import Blocked
 from archcost.ops import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    BatchNorm2d,
+    ChannelShuffle,
+    Conv2d,
+    ConvTranspose2d,
+    DepthToSpace,
     Dropout,
     DropPath,
     Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
     Identity,
     Input,
+    InstanceNorm,
+    LayerNorm,
     Linear,
+    LocalResponseNorm,
+    LpPool2d,
+    MaxPool2d,
+    PartialConv2d,
+    PReLU,
     Reshape,
+    Resize,
+    Scale,
+    Softmax,
+    SpaceToDepth,
+    SubsamplingPool2d,
     Transpose,
 )
 from archcost.ops.activation import Activation
 from archcost.ops.dropout import RandomMask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import numpy.typing as npt
 
@@ -34,31 +54,111 @@ PASSING = (Dropout, DropPath, Identity, Activation)
 """Operators that may stand between a flattened map and the dense layer that reads it as a map."""
 
 
-def image_shape(node: Node, shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
-    """Return a graph's shape as (C, H, W).
+CHANNELS_FIRST = (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    LocalResponseNorm,
+    LpPool2d,
+    MaxPool2d,
+    PartialConv2d,
+    SubsamplingPool2d,
+)
+"""Operators that read maps by channels, rows and columns, in this order of the graph's axes."""
 
-    Raises:
-        GraphError: if the engine has no layout for it.
-    """
-    if len(shape) == 1:
-        return shape[0], 1, 1
-    if len(shape) == 3:
+
+MAPS = (
+    *CHANNELS_FIRST,
+    ChannelShuffle,
+    DepthToSpace,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Input,
+    InstanceNorm,
+    PReLU,
+    Resize,
+    Scale,
+    SpaceToDepth,
+)
+"""Operators that have vector code for maps, or whose tensors of three axes are most likely maps."""
+
+
+def image_shape(shape: Shape, *, channels_last: bool, is_vector: bool = False) -> tuple[int, int, int]:
+    """Return a graph's shape as (C, H, W); what is no map is one vector of all its elements."""
+    if len(shape) == 3 and not is_vector:
         return (shape[2], shape[0], shape[1]) if channels_last else (shape[0], shape[1], shape[2])
-    raise GraphError(f"{node.name}: the engine runs tensors of one or three axes, not {shape_text(shape)}")
+    return product(shape), 1, 1
+
+
+def vector_nodes(graph: Graph) -> frozenset[str]:
+    """Return the nodes whose output is one vector although it has three axes: no operator on maps is near them.
+
+    Near are the operators that are reached through tensors of three axes alone. The rows of a transformer's tensor,
+    for example, are what its operators go along; as a map it could have one channel and fill one lane of each vector.
+    """
+    group: dict[str, str] = {}
+
+    def first(name: str) -> str:
+        while group[name] != name:
+            name = group[name]
+        return name
+
+    maps: set[str] = set()
+    for node in graph:
+        three = [name for name in node.inputs if len(graph.shapes[name]) == 3]
+        if len(graph.shapes[node.name]) == 3:
+            group[node.name] = node.name
+            three.append(node.name)
+        for name in three[1:]:
+            group[first(name)] = first(three[0])
+        if three and _is_on_maps(node):
+            maps.add(three[0])
+    found = {first(name) for name in maps}
+    return frozenset(name for name in group if first(name) not in found)
+
+
+def _is_on_maps(node: Node) -> bool:
+    """Tell whether an operator works on maps; one along the first axis goes over their channels."""
+    return isinstance(node.op, MAPS) or (isinstance(node.op, LayerNorm | Softmax) and node.op.axis == 0)
 
 
 def channels_last_nodes(graph: Graph) -> frozenset[str]:
-    """Return the nodes whose output has the axes (H, W, C): behind a transposition to it, until one back."""
+    """Return the nodes whose output has the axes (H, W, C): behind a transposition to it, until one back.
+
+    A transposition that an operator on channels-first maps sees moves the elements instead.
+    """
+    moving = set(vector_nodes(graph))
+    while True:
+        last = _behind_transpositions(graph, moving)
+        seen = {name for node in graph if isinstance(node.op, CHANNELS_FIRST) for name in node.inputs if name in last}
+        if not seen:
+            return frozenset(last)
+        for node in reversed(graph.nodes):
+            if node.name in seen:
+                seen.update(name for name in node.inputs if name in last)
+        before = len(moving)
+        moving |= {
+            node.name
+            for node in graph
+            if node.name in seen and isinstance(node.op, Transpose) and not any(name in last for name in node.inputs)
+        }
+        assert len(moving) > before, "each of them has a transposition that it lies behind"
+
+
+def _behind_transpositions(graph: Graph, moving: Collection[str]) -> set[str]:
+    """Return the nodes behind a transposition to (H, W, C), but those in ``moving``, until one back."""
     last: set[str] = set()
     for node in graph:
         before = any(name in last for name in node.inputs)
         if isinstance(node.op, Transpose):
             turned = node.op.axes == (2, 0, 1) if before else node.op.axes == (1, 2, 0)
-            if turned != before:
+            if turned != before and node.name not in moving:
                 last.add(node.name)
         elif before and len(graph.shapes[node.name]) == 3 and not isinstance(node.op, Reshape):
             last.add(node.name)
-    return frozenset(last)
+    return last
 
 
 def aliases(graph: Graph, *, training: bool, in_place: bool = False) -> dict[str, str]:
@@ -73,24 +173,33 @@ def aliases(graph: Graph, *, training: bool, in_place: bool = False) -> dict[str
         in_place: activations overwrite their input where nobody else needs it, their gradients likewise.
     """
     consumers = readers(graph)
-    last = channels_last_nodes(graph)
+    last, vectors = channels_last_nodes(graph), vector_nodes(graph)
     holder: dict[str, str] = {}
     for node in graph:
         free = isinstance(node.op, Identity) or (isinstance(node.op, RandomMask) and not training)
         if isinstance(node.op, Transpose):
-            free = (node.op.axes == (1, 2, 0) and node.inputs[0] not in last) or (
-                node.op.axes == (2, 0, 1) and node.inputs[0] in last
-            )
+            before_last, now_last = node.inputs[0] in last, node.name in last
+            free = before_last != now_last and node.op.axes == ((1, 2, 0) if now_last else (2, 0, 1))
         elif isinstance(node.op, Reshape):
-            before, after = graph.shapes[node.inputs[0]], graph.shapes[node.name]
-            free = before == after or {before, after} == {(before[0],), (before[0], 1, 1)}
+            free = _is_renaming(graph, node, last, vectors)
         elif isinstance(node.op, Flatten):
-            before = graph.shapes[node.inputs[0]]
-            free = before[1:] in ((), (1, 1)) or _only_dense(graph, node, consumers, last)
+            free = _is_renaming(graph, node, last, vectors) or _only_dense(graph, node, consumers, last)
         elif in_place and isinstance(node.op, Activation):
-            free = _overwrites(graph, node, consumers) and holder[node.inputs[0]] == node.inputs[0]
+            alike = all((node.name in some) == (node.inputs[0] in some) for some in (last, vectors))
+            free = alike and _overwrites(graph, node, consumers) and holder[node.inputs[0]] == node.inputs[0]
         holder[node.name] = holder[node.inputs[0]] if free else node.name
     return holder
+
+
+def _is_renaming(graph: Graph, node: Node, last: Collection[str], vectors: Collection[str]) -> bool:
+    """Tell whether elements lie at the same places before and after a reshape: vectors, and maps of one pixel."""
+    if node.inputs[0] in last:
+        return False
+    names = node.inputs[0], node.name
+    before, after = (graph.shapes[name] for name in names)
+    if before == after:
+        return (names[0] in vectors) == (names[1] in vectors)
+    return all(len(graph.shapes[name]) != 3 or graph.shapes[name][1:] == (1, 1) or name in vectors for name in names)
 
 
 def readers(graph: Graph) -> dict[str, list[Node]]:
@@ -155,12 +264,8 @@ def wider(a: Sides, b: Sides) -> Sides:
 
 
 def map_shapes(graph: Graph, holder: Mapping[str, str]) -> dict[str, tuple[int, int, int]]:
-    """Return the shape (C, H, W) of every node's tensor.
-
-    Raises:
-        GraphError: if the engine has no layout for it.
-    """
-    last = channels_last_nodes(graph)
+    """Return the shape (C, H, W) of every node's tensor."""
+    last, vectors = channels_last_nodes(graph), vector_nodes(graph)
     result: dict[str, tuple[int, int, int]] = {}
     for node in graph:
         if holder[node.name] != node.name:
@@ -169,7 +274,8 @@ def map_shapes(graph: Graph, holder: Mapping[str, str]) -> dict[str, tuple[int, 
             # Between a flattened map and the dense layer that reads it, the map stays a map.
             result[node.name] = result[node.inputs[0]]
         else:
-            result[node.name] = image_shape(node, graph.shapes[node.name], channels_last=node.name in last)
+            shape = graph.shapes[node.name]
+            result[node.name] = image_shape(shape, channels_last=node.name in last, is_vector=node.name in vectors)
     return result
 
 

@@ -1,4 +1,8 @@
-"""Softmax and layer normalisation over rows or columns, which no known network asks for, in plain loops."""
+"""What is computed of groups of elements that lie anywhere: softmax, normalisation, sums, extremes, in plain loops.
+
+A line is a group: the elements along some axes of a tensor at one place of the others. Networks whose softmax or layer
+norm goes along the channels of a map have vector code for it; this is for all other axes.
+"""
 
 from __future__ import annotations
 
@@ -10,70 +14,164 @@ import numpy as np
 from numba import njit
 
 from archcost.kernels import compiled
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import Array
 from archcost.kernels.machine import float32s, float64s, integers
-from archcost.kernels.step import Step
+from archcost.kernels.places import Places
+from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import Precision
-from archcost.kernels.units import next_unit
+from archcost.kernels.units import lines_per_unit, next_unit
 
 
 @njit(nogil=True)
-def _softmax(lines: Any, _weight: Any, _bias: Any, _eps: float) -> None:
-    """Set line 1 to the softmax of line 0."""
-    largest = lines[0].max()
+def _place_of_largest(line: Any, sign: float) -> int:
+    """Return the first place of the largest element, or with ``sign`` -1 of the smallest; NaN counts as either."""
+    place = 0
+    for index in range(1, len(line)):
+        is_beyond = sign * line[index] > sign * line[place]
+        if is_beyond or (np.isnan(line[index]) and not np.isnan(line[place])):
+            place = index
+    return place
+
+
+@njit(nogil=True)
+def _total(line: Any) -> float:
+    """Return the sum of a line."""
     total = 0.0
-    for index in range(lines.shape[1]):
-        lines[1, index] = np.exp(lines[0, index] - largest)
-        total += lines[1, index]
+    for value in line:
+        total += value
+    return total
+
+
+@njit(nogil=True)
+def _products(first: Any, second: Any) -> float:
+    """Return the sum of the products of two lines."""
+    total = 0.0
+    for index in range(len(first)):
+        total += first[index] * second[index]
+    return total
+
+
+@njit(nogil=True)
+def _exponentials(line: Any, result: Any) -> float:
+    """Set ``result`` to the exponentials of what the elements are above the largest; return the largest."""
+    largest: float = line[_place_of_largest(line, 1.0)]
+    for index in range(len(line)):
+        result[index] = np.exp(line[index] - largest)
+    return largest
+
+
+@njit(nogil=True)
+def _softmax(lines: Any, _: float) -> None:
+    """Set line 1 to the softmax of line 0."""
+    _exponentials(lines[0], lines[1])
+    total = _total(lines[1])
     for index in range(lines.shape[1]):
         lines[1, index] /= total
 
 
 @njit(nogil=True)
-def _softmax_gradient(lines: Any, _weight: Any, _bias: Any, _eps: float) -> None:
+def _softmax_gradient(lines: Any, _: float) -> None:
     """Set line 2 to the gradient, given the gradient of the output in line 0 and the output in line 1."""
-    dot = (lines[0] * lines[1]).sum()
+    dot = _products(lines[0], lines[1])
     for index in range(lines.shape[1]):
         lines[2, index] = lines[1, index] * (lines[0, index] - dot)
 
 
 @njit(nogil=True)
+def _log_softmax(lines: Any, _: float) -> None:
+    """Set line 1 to the logarithm of the softmax of line 0."""
+    largest = _exponentials(lines[0], lines[1])
+    total = largest + np.log(_total(lines[1]))
+    for index in range(lines.shape[1]):
+        lines[1, index] = lines[0, index] - total
+
+
+@njit(nogil=True)
+def _log_softmax_gradient(lines: Any, _: float) -> None:
+    """Set line 2 to the gradient, given the gradient of the output in line 0 and the output in line 1."""
+    total = _total(lines[0])
+    for index in range(lines.shape[1]):
+        lines[2, index] = lines[0, index] - np.exp(lines[1, index]) * total
+
+
+@njit(nogil=True)
 def _normalise(line: Any, eps: float) -> float:
     """Normalise a line in place; return 1 / its standard deviation."""
-    line -= line.mean()
-    scale: float = 1.0 / np.sqrt((line * line).mean() + eps)
-    line *= scale
+    mean = _total(line) / len(line)
+    for index in range(len(line)):
+        line[index] -= mean
+    scale: float = 1.0 / np.sqrt(_products(line, line) / len(line) + eps)
+    for index in range(len(line)):
+        line[index] *= scale
     return scale
 
 
 @njit(nogil=True)
-def _layer_norm(lines: Any, weight: Any, bias: Any, eps: float) -> None:
-    """Set line 1 to the normalised line 0 times the weight plus the bias."""
+def _layer_norm(lines: Any, eps: float) -> None:
+    """Set line 3 to the normalised line 0 times the weight in line 1 plus the bias in line 2."""
     _normalise(lines[0], eps)
-    lines[1] = lines[0] * weight + bias
+    for index in range(lines.shape[1]):
+        lines[3, index] = lines[0, index] * lines[1, index] + lines[2, index]
 
 
 @njit(nogil=True)
-def _layer_norm_gradient(lines: Any, weight: Any, _bias: Any, eps: float) -> None:
-    """Set line 2 to the gradient, given the gradient of the output in line 0 and the input in line 1."""
+def _layer_norm_gradient(lines: Any, eps: float) -> None:
+    """Set line 3 to the gradient, given that of the output in line 0, the input in line 1, the weight in line 2."""
     scale = _normalise(lines[1], eps)
-    lines[0] *= weight
-    lines[2] = scale * (lines[0] - lines[0].mean() - lines[1] * (lines[0] * lines[1]).mean())
+    for index in range(lines.shape[1]):
+        lines[0, index] *= lines[2, index]
+    mean, product = _total(lines[0]) / lines.shape[1], _products(lines[0], lines[1]) / lines.shape[1]
+    for index in range(lines.shape[1]):
+        lines[3, index] = scale * (lines[0, index] - mean - lines[1, index] * product)
 
 
 @njit(nogil=True)
-def _normal_products(lines: Any, _weight: Any, _bias: Any, eps: float) -> None:
+def _normal_products(lines: Any, eps: float) -> None:
     """Set line 2 to the gradient in line 0 times the normalised line 1."""
     _normalise(lines[1], eps)
-    lines[2] = lines[0] * lines[1]
+    for index in range(lines.shape[1]):
+        lines[2, index] = lines[0, index] * lines[1, index]
+
+
+@njit(nogil=True)
+def _sum(lines: Any, factor: float) -> None:
+    """Set the element of line 1 to the sum of line 0 times a factor."""
+    lines[1, 0] = _total(lines[0]) * factor
+
+
+@njit(nogil=True)
+def _spread(lines: Any, factor: float) -> None:
+    """Set line 1 to the element of line 0 times a factor."""
+    for index in range(lines.shape[1]):
+        lines[1, index] = lines[0, 0] * factor
+
+
+@njit(nogil=True)
+def _largest(lines: Any, sign: float) -> None:
+    """Set the element of line 1 to the largest of line 0, or with ``sign`` -1 to the smallest."""
+    lines[1, 0] = lines[0, _place_of_largest(lines[0], sign)]
+
+
+@njit(nogil=True)
+def _largest_gradient(lines: Any, sign: float) -> None:
+    """Set line 2 to the element of line 0 where line 1 has its (first) largest or smallest, else to 0."""
+    place = _place_of_largest(lines[1], sign)
+    for index in range(lines.shape[1]):
+        lines[2, index] = lines[0, 0] if index == place else 0.0
 
 
 LINES: dict[str, tuple[int, Callable[..., None]]] = {
     "softmax": (2, _softmax),
     "softmax_gradient": (3, _softmax_gradient),
-    "layer_norm": (2, _layer_norm),
-    "layer_norm_gradient": (3, _layer_norm_gradient),
+    "log_softmax": (2, _log_softmax),
+    "log_softmax_gradient": (3, _log_softmax_gradient),
+    "layer_norm": (4, _layer_norm),
+    "layer_norm_gradient": (4, _layer_norm_gradient),
     "normal_products": (3, _normal_products),
+    "sum": (2, _sum),
+    "spread": (2, _spread),
+    "largest": (2, _largest),
+    "largest_gradient": (3, _largest_gradient),
 }
 """Name -> tensors, of which the last is written, and what is done to a line of each, in float64."""
 
@@ -85,69 +183,71 @@ def along_step(precision: Precision, name: str) -> Any:
 
     @njit(nogil=True)
     def run(row: int, _thread: int, threads: int) -> None:
-        """Go over the lines of every (image, block, position on the other axis, lane).
+        """Compute every line.
 
-        Arguments: images, blocks, positions, lanes, length, whether to add; weight and bias (or 0), address of eps;
-        then of each tensor its address and the elements to the next image, block, position and element of a line.
+        Arguments: lines, their length, lines of a unit, whether to add; address of the number that belongs to the
+        function; table of the tensors: address, table of lines, table of elements, elements of a line (its length, or
+        1 for one element that holds for all).
         """
         words = numba.carray(integers(row), (40,), np.int64)
-        images, blocks, positions, lanes, length, adds = words[1], words[2], words[3], words[4], words[5], words[6]
-        lines, weight, bias = np.zeros((tensors, length)), np.ones(length), np.zeros(length)
-        if words[7]:
-            weight[:] = numba.carray(view(words[7]), (length,), dtype)
-            bias[:] = numba.carray(view(words[8]), (length,), dtype)
-        eps = numba.carray(float64s(words[9]), (1,), np.float64)[0]
+        count, length, together, adds = words[1], words[2], words[3], words[4]
+        number = numba.carray(float64s(words[5]), (1,), np.float64)[0]
+        table = numba.carray(integers(words[6]), (tensors, 4), np.int64)
+        lines = np.zeros((tensors, length))
         unit = next_unit(row, -1, threads)
-        while unit < images * blocks * positions:
-            image, block, position = unit // (blocks * positions), unit // positions % blocks, unit % positions
-            for lane in range(lanes):
+        while unit * together < count:
+            for line in range(unit * together, min(count, (unit + 1) * together)):
                 for tensor in range(tensors):
-                    place = 10 + 5 * tensor
-                    far = words[place + 4]
-                    first = image * words[place + 1] + block * words[place + 2] + position * words[place + 3] + lane
-                    values = numba.carray(view(words[place]), (first + (length - 1) * far + 1,), dtype)
+                    values = numba.carray(view(table[tensor, 0]), (1,), dtype)
+                    start = numba.carray(integers(table[tensor, 1]), (count,), np.int64)[line]
+                    size = table[tensor, 3]
+                    places = numba.carray(integers(table[tensor, 2]), (size,), np.int64)
                     if tensor < tensors - 1:
-                        for index in range(length):
-                            lines[tensor, index] = values[first + index * far]
+                        for index in range(size):
+                            lines[tensor, index] = values[start + places[index]]
+                        for index in range(size, length):
+                            lines[tensor, index] = lines[tensor, 0]
                         continue
-                    compute(lines, weight, bias, eps)
-                    for index in range(length):
-                        old = values[first + index * far] if adds else 0.0
-                        values[first + index * far] = old + lines[tensor, index]
+                    compute(lines, number)
+                    for index in range(size):
+                        old = values[start + places[index]] if adds else 0.0
+                        values[start + places[index]] = old + lines[tensor, index]
             unit = next_unit(row, unit, threads)
 
     return run
 
 
-def along(
-    axis: int,
-    name: str,
-    tensors: Sequence[Blocked],
-    precision: Precision,
-    *,
-    adds: bool = False,
-    learned: Sequence[Array] = (),
-    eps: float = 0.0,
-) -> Step:
-    """Return the step that goes along the rows (axis 1) or the columns (axis 2) of tensors.
+def along(name: str, tensors: Sequence[Places], precision: Precision, *, adds: bool = False, number: float = 0) -> Step:
+    """Return the step that computes lines.
 
     Args:
-        axis: 1 or 2.
         name: a name in ``LINES``.
-        tensors: as many as it takes; the last one is written.
+        tensors: as many as it takes, of the same number of lines, all of one length or of a single element; the last
+            one is written. A table of one line holds for all.
         precision: element type.
         adds: add to the last tensor.
-        learned: weight and bias of a layer norm.
-        eps: its constant.
+        number: the function's own: eps of a norm, a factor, the sign of an extreme.
     """
-    first = tensors[0]
-    places = []
-    for tensor in tensors:
-        steps = [tensor.image_step, tensor.block_step, tensor.row_step, tensor.pixel_step]
-        steps = steps if axis == 2 else [steps[0], steps[1], steps[3], steps[2]]
-        places += [tensor.address(), *(step // tensor.memory.itemsize for step in steps)]
-    numbers = np.array([eps])
-    addresses = [int(values.ctypes.data) for values in learned] or [0, 0]
-    sizes = (first.images, first.memory.shape[1], first.shape[3 - axis], first.lanes, first.shape[axis], int(adds))
+    if any(one.period != 1 for one in tensors):
+        raise ValueError("the elements of a line must lie at the same distances in all lines")
+    count, length = max(len(one.outer) for one in tensors), max(one.width for one in tensors)
+    starts: list[Integers] = [
+        one.outer if len(one.outer) == count else np.ascontiguousarray(np.broadcast_to(one.outer, count))
+        for one in tensors
+    ]
+    table = tabled([
+        (one.address, int(start.ctypes.data), int(one.inner.ctypes.data), one.width)
+        for one, start in zip(tensors, starts)
+    ])  # fmt: skip
+    numbers = np.array([number], np.float64)
+    arguments = (
+        count, length, lines_per_unit(count, 4 * length), int(adds), int(numbers.ctypes.data), int(table.ctypes.data)
+    )  # fmt: skip
     function = compiled.address("step", "along", "along_step", precision, name)
-    return Step(function, (*sizes, *addresses, int(numbers.ctypes.data), *places), (*tensors, *learned, numbers))
+    return Step(function, arguments, (*tensors, *starts, table, numbers))
+
+
+def single(values: Array) -> Places:
+    """Return places of one number, which holds for every element of every line."""
+    zero = np.zeros(1, np.int64)
+    return Places(int(values.ctypes.data), zero, zero, 1, values)

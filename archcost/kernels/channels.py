@@ -19,7 +19,7 @@ from archcost.geometry import Shape
 from archcost.kernels import compiled
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.pixels import UNROLL, Reading, unrolled
-from archcost.kernels.pointwise import Operand, Spread, lines_step
+from archcost.kernels.pointwise import Operand, Spread, constant, lines_step
 from archcost.kernels.step import Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
 from archcost.kernels.vector import INT8, INT32, Code, Value
@@ -40,6 +40,15 @@ def mask_of(channels: int, lanes: int, dtype: Any) -> Array:
     mask = aligned(-(-channels // lanes) * lanes, dtype)
     mask[:channels] = 1
     return mask
+
+
+def masked(tensor: Blocked) -> tuple[Operand, Array]:
+    """Return the operand that is 1 for channels and 0 for lanes that fill up the last block, and its memory."""
+    if tensor.shape[0] % tensor.lanes == 0:
+        vector = constant(1, tensor)
+        return Operand.constant(vector), vector
+    mask = mask_of(tensor.shape[0], tensor.lanes, tensor.memory.dtype)
+    return Operand.per_channel(mask, tensor.lanes), mask
 
 
 def number(value: float, tensor: Blocked) -> tuple[Operand, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numba
@@ -12,11 +13,79 @@ from archcost.kernels import compiled, conv
 from archcost.kernels.layout import Blocked
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.operation import Gradient, Operation
+from archcost.kernels.places import is_vector
+from archcost.kernels.rows import empty_rows, from_rows, rows_of, rows_shape, to_rows
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision
 from archcost.kernels.units import next_unit
+from archcost.ops import Linear
 
-linear, linear_backward = conv.forward, conv.backward
+
+def _by_rows(operation: Operation, *others: Blocked | None) -> bool:
+    """Tell whether a dense layer needs its tensors by rows: neither vectors nor channels-last maps."""
+    tensors = [*operation.inputs, operation.output, *(tensor for tensor in others if tensor is not None)]
+    rank = len(operation.input_shapes[0])
+    if not isinstance(operation.op, Linear) or rank == 1:
+        return False
+    if rank == 2 and not is_vector(operation.inputs[0], operation.input_shapes[0]):
+        return False
+    return rank != 3 or not all(tensor.channels_last for tensor in tensors)
+
+
+def forward_parts(operation: Operation, fusion: conv.Fusion | None = None) -> conv.Parts:
+    """Return the steps of a layer that multiplies, on tensors of any number of axes if it is dense.
+
+    Args:
+        operation: the layer; its output is that of the last operator that is fused.
+        fusion: what is computed together with it.
+    """
+    fusion = fusion or conv.Fusion()
+    if not _by_rows(operation, fusion.residual):
+        return conv.forward_parts(operation, fusion)
+    setting = operation.machine, operation.precision
+    (shape,), output_shape = operation.input_shapes, operation.output_shape
+    steps, source = to_rows(operation.inputs[0], shape, *setting)
+    residual = fusion.residual
+    if residual is not None:
+        copies, residual = to_rows(residual, output_shape, *setting)
+        steps = [*steps, *copies]
+    view = rows_of(operation.output, output_shape)
+    output = view or empty_rows(operation.output, output_shape)
+    rows = replace(
+        operation, inputs=(source,), output=output, input_shapes=(rows_shape(shape),),
+        output_shape=rows_shape(output_shape),
+    )  # fmt: skip
+    parts = conv.forward_parts(rows, replace(fusion, residual=residual))
+    back = [] if view else from_rows(output, operation.output, output_shape, *setting, adds=False)
+    return conv.Parts(parts.pack, [*steps, *parts.compute, *back])
+
+
+def linear(operation: Operation) -> list[Step]:
+    """Return the steps of a dense layer on the last axis."""
+    parts = forward_parts(operation)
+    return [*parts.pack, *parts.compute]
+
+
+def linear_backward(gradient: Gradient) -> list[Step]:
+    """Return the steps of a dense layer's gradients: to the input, the weight and the bias."""
+    operation, (target,) = gradient.forward, gradient.inputs
+    if not _by_rows(operation, gradient.output, target):
+        return conv.backward(gradient)
+    setting = operation.machine, operation.precision
+    (shape,), output_shape = operation.input_shapes, operation.output_shape
+    steps, source = to_rows(operation.inputs[0], shape, *setting)
+    copies, above = to_rows(gradient.output, output_shape, *setting)
+    wanted = target and rows_of(target, shape)
+    below = wanted or (target and empty_rows(target, shape))
+    rows = replace(
+        operation, inputs=(source,), output=above, input_shapes=(rows_shape(shape),),
+        output_shape=rows_shape(output_shape),
+    )  # fmt: skip
+    adds = gradient.adds[0] and wanted is not None
+    steps += [*copies, *conv.backward(Gradient(rows, above, (below,), (adds,), gradient.parameters))]
+    if target is not None and below is not None and wanted is None:
+        steps += from_rows(below, target, shape, *setting, adds=gradient.adds[0])
+    return steps
 
 
 def radial_step(precision: Precision, backward: bool) -> Any:

@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
-from archcost.kernels.functions import EPILOGUES
+from archcost.kernels.elementary import epilogue_of
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.machine import call_tile, float32s, float64s, integers
 from archcost.kernels.panels import Filters, pieces
@@ -75,7 +75,7 @@ def channel_kernel(
             is_there = builder.icmp_signed("!=", values["residual"], code.int(0))
             sums = code.choose(is_there, added, sums)
             for pixel, total in enumerate(sums):
-                code.store(EPILOGUES[activation](code, total), output, pixel * output_step)
+                code.store(epilogue_of(activation)(code, total), output, pixel * output_step)
             return context.get_dummy_value()
 
         return types.void(types.intp), write

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+from archcost.kernels.elementary import ELEMENTARY, extreme_gradient
 from archcost.kernels.functions import EPILOGUES, exp, normal_distribution, sigmoid, tanh
 from archcost.kernels.vector import Code, Value
 
@@ -110,8 +111,17 @@ FORMULAS: dict[str, Formula] = {
     "GELU_gradient": _gelu_gradient,
     "Tanh_gradient": _tanh_gradient,
     "ScaledTanh_gradient": _scaled_tanh_gradient,
+    **ELEMENTARY,
 }
 """Name -> the function that writes it: ``formula(code, *operands)`` returns the output vector."""
+
+
+def formula_of(name: str) -> Formula:
+    """Return the function of a name in ``FORMULAS``, or of "largest_gradient:2", the gradient to input 2 of several."""
+    base, _, index = name.partition(":")
+    if base in ("largest_gradient", "smallest_gradient"):
+        return extreme_gradient(int(index), 1 if base == "largest_gradient" else -1)
+    return FORMULAS[name]
 
 
 def _centred_squares(code: Code, x: Value, mean: Value) -> tuple[Value, Value]:

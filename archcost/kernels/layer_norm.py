@@ -1,20 +1,22 @@
-"""Layer normalisation: of a pixel by its channels, in vector code; over rows or columns in plain loops."""
+"""Layer normalisation of a pixel by its channels, or of a row by its last axis, in vector code."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
-from archcost.kernels.along import along
+from archcost.kernels import normalise
 from archcost.kernels.channels import Columns, blocked_axis, columns_step, mask_of, number
 from archcost.kernels.functions import root
-from archcost.kernels.layout import Array, Blocked, aligned
+from archcost.kernels.layout import Blocked, aligned
 from archcost.kernels.operation import Gradient, Operation
+from archcost.kernels.places import is_map
 from archcost.kernels.plain import channel_vector, conversion
 from archcost.kernels.pointwise import Operand, Spread
 from archcost.kernels.reduce import channel_sums, collected
-from archcost.kernels.reduce_axes import reduced
+from archcost.kernels.rows import rows_of
 from archcost.kernels.step import Step
 from archcost.kernels.vector import Value
 from archcost.ops import LayerNorm
@@ -112,47 +114,32 @@ def _weights(operation: Operation) -> tuple[list[Step], dict[str, Operand], list
     return steps, operands, keep
 
 
-def _axis(operation: Operation) -> int:
-    """Return which axis of (C, H, W) is normalised."""
-    return blocked_axis(operation.inputs[0], cast("LayerNorm", operation.op).axis, operation.input_shapes[0])
-
-
-def _learned(operation: Operation) -> list[Array]:
-    """Return weight and bias, if there are any."""
-    return [operation.parameters[name] for name in ("weight", "bias") if name in operation.parameters]
-
-
-def _along_backward(gradient: Gradient, axis: int) -> list[Step]:
-    """Return the steps of the gradients of a layer norm over rows or columns."""
-    operation, (target,), output = gradient.forward, gradient.inputs, gradient.output
-    (source,), precision, eps = operation.inputs, operation.precision, cast("LayerNorm", operation.op).eps
-    learned = _learned(operation)
-    steps = []
-    if target is not None:
-        tensors, adds = [output, source, target], gradient.adds[0]
-        steps.append(along(axis, "layer_norm_gradient", tensors, precision, adds=adds, learned=learned, eps=eps))
-    if gradient.parameters:
-        products = Blocked.make(source.images, source.shape, ((0, 0), (0, 0)), source.lanes, source.memory.dtype)
-        steps.append(along(axis, "normal_products", [output, source, products], precision, eps=eps))
-        sizes, elements = [1, 1, 1, 1], [0, 0, 0, 0, 0]
-        sizes[1 + axis], elements[2 + axis] = source.shape[axis], 1
-        for tensor, name in ((products, "weight"), (output, "bias")):
-            result = gradient.parameters[name]
-            steps.append(reduced(tensor, sizes, int(result.ctypes.data), elements, precision, result, adds=False))
-    return steps
+def _by_channels(operation: Operation, *more: Blocked | None) -> list[Blocked | None] | None:
+    """Return input, output and more tensors as maps whose channels are normalised, if their memory can be seen so."""
+    op, shape = cast("LayerNorm", operation.op), operation.input_shapes[0]
+    tensors = [*operation.inputs, operation.output, *more]
+    present = [tensor for tensor in tensors if tensor is not None]
+    are_blocked = len(shape) == 1 or all(is_map(tensor, shape) for tensor in present)
+    if are_blocked and all(blocked_axis(tensor, op.axis, shape) == 0 for tensor in present):
+        return tensors if op.normalized_axes == 1 else None
+    if op.axis != -1 or op.normalized_axes != 1:
+        return None
+    found = [tensor and rows_of(tensor, shape) for tensor in tensors]
+    return found if sum(tensor is not None for tensor in found) == len(present) else None
 
 
 def layer_norm(operation: Operation) -> list[Step]:
     """Return the steps of layer normalisation."""
-    source = operation.inputs[0]
-    if axis := _axis(operation):
-        learned, eps = _learned(operation), cast("LayerNorm", operation.op).eps
-        return [along(axis, "layer_norm", [source, operation.output], operation.precision, learned=learned, eps=eps)]
+    found = _by_channels(operation)
+    if found is None:
+        return normalise.forward(operation)
+    source, output = (cast("Blocked", tensor) for tensor in found)
+    operation = replace(operation, inputs=(source,), output=output)
     steps, operands, keep = _weights(operation)
     share, shares = number(1 / source.shape[0], source)
     epsilon, epsilons = number(cast("LayerNorm", operation.op).eps, source)
     operands |= {"share": share, "eps": epsilon, **_pixel_statistics(operation)}
-    tensors = {"source": source, "output": operation.output}
+    tensors = {"source": source, "output": output}
     keep += [shares, epsilons, operation]
     step = columns_step(
         "layer_norm", "layer_norm", tensors, operands, operation.machine, operation.precision, keep
@@ -162,10 +149,14 @@ def layer_norm(operation: Operation) -> list[Step]:
 
 def layer_norm_backward(gradient: Gradient) -> list[Step]:
     """Return the steps of layer normalisation's gradients."""
-    operation, (target,), (adds,) = gradient.forward, gradient.inputs, gradient.adds
-    machine, precision, (source,) = operation.machine, operation.precision, operation.inputs
-    if axis := _axis(operation):
-        return _along_backward(gradient, axis)
+    operation, (adds,) = gradient.forward, gradient.adds
+    machine, precision = operation.machine, operation.precision
+    found = _by_channels(operation, gradient.output, gradient.inputs[0])
+    if found is None:
+        return normalise.backward(gradient)
+    source, output, above = (cast("Blocked", tensor) for tensor in found[:3])
+    target = found[3]
+    operation = replace(operation, inputs=(source,), output=output)
     statistics = _pixel_statistics(operation)
     steps: list[Step] = []
     if target is not None:
@@ -173,7 +164,7 @@ def layer_norm_backward(gradient: Gradient) -> list[Step]:
         operands.pop("bias")
         share, shares = number(1 / source.shape[0], source)
         operands |= {"share": share, **statistics}
-        tensors = {"source": source, "gradient": gradient.output, "target": target}
+        tensors = {"source": source, "gradient": above, "target": target}
         steps.append(
             columns_step(
                 "layer_norm", "layer_norm_gradient", tensors, operands, machine, precision,
@@ -181,8 +172,8 @@ def layer_norm_backward(gradient: Gradient) -> list[Step]:
             )
         )  # fmt: skip
     if gradient.parameters:
-        places = [Operand.exact(gradient.output), Operand.exact(source), *statistics.values()]
-        keep = [gradient.output, source, operation]
+        places = [Operand.exact(above), Operand.exact(source), *statistics.values()]
+        keep = [above, source, operation]
         step, sums = channel_sums("normalised_products", source, places, machine, precision, keep)
         steps.append(step)
         for index, name in ((1, "weight"), (0, "bias")):

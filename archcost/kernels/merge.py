@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archcost.kernels import arithmetic
 from archcost.kernels.layout import Blocked
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.pointwise import Operand, fitted, pointwise
@@ -15,6 +16,8 @@ NO_HALO = ((0, 0), (0, 0))
 
 def forward(operation: Operation) -> list[Step]:
     """Return the step of a sum or a product; the output may be the memory of an input of its shape."""
+    if not _all_fit(operation):
+        return arithmetic.forward(operation)
     formula = "multiply" if isinstance(operation.op, Mul) else "add"
     operands = [fitted(tensor, operation.output) for tensor in operation.inputs]
     machine, precision = operation.machine, operation.precision
@@ -23,11 +26,19 @@ def forward(operation: Operation) -> list[Step]:
 
 def backward(gradient: Gradient) -> list[Step]:
     """Return the steps of the gradients: the output's, times the other factors of a product, summed where broadcast."""
+    if not _all_fit(gradient.forward):
+        return arithmetic.backward(gradient)
     steps = []
     for index, target in enumerate(gradient.inputs):
         if target is not None:
             steps += _to_input(gradient, index, target)
     return steps
+
+
+def _all_fit(operation: Operation) -> bool:
+    """Tell whether vector code reads all inputs as they are."""
+    ends = operation.output, operation.output_shape
+    return all(arithmetic.fits(tensor, shape, *ends) for tensor, shape in zip(operation.inputs, operation.input_shapes))
 
 
 def _to_input(gradient: Gradient, index: int, target: Blocked) -> list[Step]:

@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
-from archcost.kernels.formulas import FORMULAS
+from archcost.kernels.formulas import formula_of
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.pixels import Readers, Reading, unrolled
@@ -105,7 +105,7 @@ def row_kernel(target: str, precision: Precision, formula: str, ways: Reading, o
         adds: the result is added to the output.
     """
     lanes = TARGETS[target].lanes(precision)
-    write_formula = FORMULAS[formula]
+    write_formula = formula_of(formula)
 
     @intrinsic
     def operation(_context: Any, record: Any) -> Any:

@@ -17,7 +17,7 @@ from archcost.kernels.step import Step
 from archcost.kernels.target import Precision, Target
 from archcost.kernels.window import Window, adaptive, covering, sliding
 from archcost.kernels.windowed import windowed
-from archcost.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d, SubsamplingPool2d
+from archcost.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, GlobalMaxPool, MaxPool2d, SubsamplingPool2d
 
 Windows = tuple[list[Window], list[Window]]
 """Of the output's rows and columns."""
@@ -27,7 +27,7 @@ def windows_of(operation: Operation) -> Windows:
     """Return the windows that an operator's outputs see."""
     op, (source,), output = operation.op, operation.inputs, operation.output
     sizes, outputs = source.shape[1:], output.shape[1:]
-    if isinstance(op, AdaptiveAvgPool2d | GlobalAvgPool):
+    if isinstance(op, AdaptiveAvgPool2d | GlobalAvgPool | GlobalMaxPool):
         rows, columns = (adaptive(size, count) for size, count in zip(sizes, outputs))
         return rows, columns
     op = cast("MaxPool2d | AvgPool2d | SubsamplingPool2d", op)
@@ -52,7 +52,8 @@ def maximum_backward(gradient: Gradient) -> list[Step]:
     forward, target = gradient.forward, gradient.inputs[0]
     if target is None:
         return []
-    kernel = cast("MaxPool2d", forward.op).window[0]
+    is_global = isinstance(forward.op, GlobalMaxPool)
+    kernel = (target.shape[1], target.shape[2]) if is_global else cast("MaxPool2d", forward.op).window[0]
     tensors = forward.inputs[0], target, forward.output, gradient.output
     windows = windows_of(forward)
     return [maximum_gradient(tensors, windows, kernel, gradient.adds[0], forward.machine, forward.precision)]
@@ -79,7 +80,7 @@ def average_backward(gradient: Gradient) -> list[Step]:
         "mean" if weights is None else "weighted",
         gradient.output,
         target,
-        _seen_from_input(windows, target, (divisors[0][0], divisors[1][0])),
+        seen_from_input(windows, target, (divisors[0][0], divisors[1][0])),
         forward.machine,
         forward.precision,
         weights=weights,
@@ -88,7 +89,8 @@ def average_backward(gradient: Gradient) -> list[Step]:
     return [step]
 
 
-def _seen_from_input(windows: Windows, target: Blocked, divisors: Pair = (1, 1)) -> Windows:
+def seen_from_input(windows: Windows, target: Blocked, divisors: Pair = (1, 1)) -> Windows:
+    """Return for each position of a pool's input the outputs whose windows hold it, in units of ``divisors``."""
     rows, columns = (covering(windows[axis], target.shape[1 + axis], divisors[axis]) for axis in (0, 1))
     return rows, columns
 
@@ -128,7 +130,7 @@ def subsampling_backward(gradient: Gradient) -> list[Step]:
         packed = channel_vector(weight, target.lanes)
         steps.append(conversion("write", packed, weight, machine, precision))
         step = windowed(
-            "product", gradient.output, target, _seen_from_input(windows, target), machine, precision,
+            "product", gradient.output, target, seen_from_input(windows, target), machine, precision,
             factor=_per_channel(packed), adds=gradient.adds[0], keep=(packed,),
         )  # fmt: skip
         steps.append(step)

@@ -2,74 +2,97 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
+from math import prod
 from typing import cast
 
 import numpy as np
 
 from archcost.geometry import Shape
+from archcost.kernels import moves
 from archcost.kernels.channels import blocked_axis
+from archcost.kernels.indices import axes_of, indices_of, taken
 from archcost.kernels.layout import Blocked, aligned
-from archcost.kernels.movement import FILL, SKIP, Maps, movement, turned_around
+from archcost.kernels.movement import SKIP, Maps, movement, turned_around
 from archcost.kernels.operation import Gradient, Operation
+from archcost.kernels.places import is_map, is_vector
 from archcost.kernels.plain import Direction, Steps, conversion
-from archcost.kernels.step import Step
+from archcost.kernels.reduction import summed_to
+from archcost.kernels.step import Integers, Step
 from archcost.kernels.target import Precision, Target
-from archcost.ops import ChannelShuffle, Concat, Pad, Slice, Split, Transpose
+from archcost.ops import ChannelShuffle, Concat, DepthToSpace, Expand, Pad, Resize, SpaceToDepth, Transpose
 
 Positions = list[list[int]]
 """For each axis of (C, H, W), the source's position for each position of the output."""
+
+MOST_TURNS = 16
+"""Most passes over a gradient whose elements were copied; beyond, a table says what is added to each element."""
+
+
+def is_axis_by_axis(operation: Operation) -> bool:
+    """Tell whether inputs and output are vectors or maps of one order of axes, so that the axes of blocks suffice."""
+    shapes = (*operation.input_shapes, operation.output_shape)
+    tensors = (*operation.inputs, operation.output)
+    if {len(shape) for shape in shapes} != {1} and not all(map(is_map, tensors, shapes)):
+        return False
+    return len({tensor.channels_last for tensor in tensors}) == 1
 
 
 def positions(operation: Operation) -> Positions:
     """Return where the output of an operator with one input takes its elements from."""
     op, (source,), (shape,) = operation.op, operation.inputs, operation.input_shapes
     result = [list(range(size)) for size in source.shape]
-    if isinstance(op, Split):
-        first = sum(op.sections[: op.index])
-        result[blocked_axis(source, op.axis, shape)] = list(range(first, first + op.sections[op.index]))
-    elif isinstance(op, Slice):
-        axis = blocked_axis(source, op.axis, shape)
-        result[axis] = result[axis][op.start : op.stop : op.step]
-    elif isinstance(op, ChannelShuffle):
+    if isinstance(op, ChannelShuffle):
         members = shape[0] // op.groups
         axis = blocked_axis(source, 0, shape)
         result[axis] = [group * members + member for member in range(members) for group in range(op.groups)]
-    elif isinstance(op, Pad):
-        for axis, sides in enumerate(op.pads):
+    elif isinstance(op, Expand | Resize):
+        for axis, size in enumerate(operation.output_shape):
             number = blocked_axis(source, axis, shape)
-            result[number] = padded(source.shape[number], sides, op.mode)
-    return result
-
-
-def padded(size: int, sides: tuple[int, int], mode: str) -> list[int]:
-    """Return the source's position for each position of a padded axis."""
-    before, after = sides
-    result = []
-    for place in range(-before, size + after):
-        if 0 <= place < size:
-            result.append(place)
-        elif mode == "constant":
-            result.append(FILL)
-        elif mode == "edge":
-            result.append(min(max(place, 0), size - 1))
-        else:
-            result.append(-place if place < 0 else 2 * (size - 1) - place)
+            if isinstance(op, Resize) and axis in op.resized(shape):
+                result[number] = [found.low for found in op.sources(shape, axis)]
+            elif shape[axis] != size:
+                result[number] = [0] * size
+    else:
+        for axis in axes_of(op, shape):
+            found = taken(op, axis, shape[axis])
+            if found is not None:
+                result[blocked_axis(source, axis, shape)] = found
     return result
 
 
 def moved(operation: Operation) -> list[Step]:
-    """Return the steps of an operator that takes its elements from one input, axis by axis."""
-    channels, rows, columns = positions(operation)
-    maps = Maps([(min(channel, 0), channel) for channel in channels], rows, columns)
+    """Return the steps of an operator that takes its elements from one input."""
     fill = operation.op.value if isinstance(operation.op, Pad) else 0.0
-    return movement(operation.output, operation.inputs, maps, operation.machine, operation.precision, fill=fill)
+    machine, precision = operation.machine, operation.precision
+    if is_axis_by_axis(operation) and not isinstance(operation.op, DepthToSpace | SpaceToDepth):
+        channels, rows, columns = positions(operation)
+        maps = Maps([(min(channel, 0), channel) for channel in channels], rows, columns)
+        return movement(operation.output, operation.inputs, maps, machine, precision, fill=fill)
+    ends = (operation.output, operation.output_shape), (operation.inputs[0], operation.input_shapes[0])
+    indices = indices_of(operation.op, operation.input_shapes[0], operation.output_shape)
+    return moves.moved(*ends, indices, precision, fill=fill)
 
 
 def moved_backward(gradient: Gradient) -> list[Step]:
     """Return the steps that bring gradients back where the elements came from; copies add up in a fixed order."""
-    return _brought_back(gradient, 0, positions(gradient.forward)) if gradient.inputs[0] else []
+    target, operation = gradient.inputs[0], gradient.forward
+    if target is None:
+        return []
+    if isinstance(operation.op, Expand):
+        ends = (target, operation.input_shapes[0]), (gradient.output, operation.output_shape)
+        return summed_to(*ends, operation.precision, adds=gradient.adds[0])
+    if is_axis_by_axis(operation) and not isinstance(operation.op, DepthToSpace | SpaceToDepth):
+        axes = positions(operation)
+        copies = [max(Counter(place for place in axis if place >= 0).values(), default=1) for axis in axes]
+        if prod(copies) <= MOST_TURNS:
+            return _brought_back(gradient, 0, axes)
+    shape = operation.input_shapes[0]
+    ends = (target, shape), (gradient.output, operation.output_shape)
+    indices = indices_of(operation.op, shape, operation.output_shape)
+    return moves.brought_back(*ends, indices, operation.precision, adds=gradient.adds[0])
 
 
 def _brought_back(gradient: Gradient, number: int, axes: Positions) -> list[Step]:
@@ -85,10 +108,25 @@ def _brought_back(gradient: Gradient, number: int, axes: Positions) -> list[Step
     return steps
 
 
+def _parts(operation: Operation) -> list[Integers]:
+    """Return for each input of a concatenation the numbers of its elements in the output."""
+    shape = operation.output_shape
+    numbers = np.arange(prod(shape), dtype=np.int64).reshape(shape)
+    axis = cast("Concat", operation.op).axis % len(shape)
+    ends = np.cumsum([one[axis] for one in operation.input_shapes])
+    return [np.ascontiguousarray(part) for part in np.split(numbers, ends[:-1], axis)]
+
+
 def concatenation(operation: Operation) -> list[Step]:
     """Return the steps that write inputs one after the other along an axis."""
     output, inputs = operation.output, operation.inputs
     machine, precision = operation.machine, operation.precision
+    if not is_axis_by_axis(operation):
+        steps = []
+        for source, shape, part in zip(inputs, operation.input_shapes, _parts(operation)):
+            own = np.arange(part.size, dtype=np.int64).reshape(shape)
+            steps += moves.moved((output, operation.output_shape), (source, shape), own, precision, places=part)
+        return steps
     axis = _axis(operation)
     if axis == 0:
         channels = [(number, channel) for number, source in enumerate(inputs) for channel in range(source.shape[0])]
@@ -106,7 +144,14 @@ def concatenation(operation: Operation) -> list[Step]:
 
 def concatenation_backward(gradient: Gradient) -> list[Step]:
     """Return the steps that cut the gradient into those of the inputs."""
-    steps = []
+    steps: list[Step] = []
+    operation = gradient.forward
+    if not is_axis_by_axis(operation):
+        for number, (target, part) in enumerate(zip(gradient.inputs, _parts(operation))):
+            if target is not None:
+                ends = (target, operation.input_shapes[number]), (gradient.output, operation.output_shape)
+                steps += moves.moved(*ends, part, operation.precision, adds=gradient.adds[number])
+        return steps
     axis = _axis(gradient.forward)
     starts = _starts(gradient.forward.inputs, axis)
     for number, target in enumerate(gradient.inputs):
@@ -130,6 +175,8 @@ def _starts(tensors: Sequence[Blocked], axis: int) -> list[int]:
 
 def graph_steps(tensor: Blocked, shape: Shape) -> Steps:
     """Return the distances in a contiguous array of the graph's ``shape``, by the axes of the tensor."""
+    if is_vector(tensor, shape):
+        return Steps(tensor.shape[0] * tensor.memory.itemsize, tensor.memory.itemsize, 0, 0)
     steps, distance = [0, 0, 0], tensor.memory.itemsize
     for axis in reversed(range(len(shape))):
         steps[blocked_axis(tensor, axis, shape)] = distance
@@ -180,6 +227,8 @@ def renamed(operation: Operation) -> list[Step]:
 
     Between channels-first and channels-last a transposition is a copy of the blocks.
     """
+    if _is_turned_vector(operation):
+        return moved(operation)
     source, target = _ends(operation)
     if _is_same(source, target):
         return moved(operation)
@@ -188,14 +237,22 @@ def renamed(operation: Operation) -> list[Step]:
 
 def renamed_backward(gradient: Gradient) -> list[Step]:
     """Return the steps that move the gradient the other way."""
-    source, target = _ends(gradient.forward)
     wanted, forward = gradient.inputs[0], gradient.forward
     if wanted is None:
         return []
+    if _is_turned_vector(forward):
+        return moved_backward(gradient)
+    source, target = _ends(forward)
     if _is_same(source, target):
         return moved_backward(gradient)
     ends = (gradient.output, target[1]), (wanted, source[1])
     return renumbered(*ends, forward.machine, forward.precision, gradient.adds[0])
+
+
+def _is_turned_vector(operation: Operation) -> bool:
+    """Tell whether axes of a tensor that is held as a vector change their order."""
+    before, after = (operation.inputs[0], operation.input_shapes[0]), (operation.output, operation.output_shape)
+    return isinstance(operation.op, Transpose) and (is_vector(*before) or is_vector(*after))
 
 
 Place = tuple[Blocked, Steps]

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from archcost.kernels.functions import EPILOGUES
+from archcost.kernels.elementary import epilogue_of
 from archcost.kernels.target import TARGETS, Precision
 from archcost.kernels.vector import Code, Value
 
@@ -95,7 +95,7 @@ def write_sums(code: Code, record: Value, tile: SumTile, activation: str) -> Non
 
     is_there = code.builder.icmp_signed("!=", values["residual"], code.int(0))
     for value, step in zip(code.choose(is_there, added, sums), steps):
-        code.store(EPILOGUES[activation](code, value), output, step)
+        code.store(epilogue_of(activation)(code, value), output, step)
 
 
 class ProductTile(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from archcost.kernels.functions import EPILOGUES
+from archcost.kernels.elementary import epilogue_of
 from archcost.kernels.microkernel import Tile, write_tile
 from archcost.kernels.target import TARGETS, Precision
 from archcost.kernels.vector import Code
@@ -20,7 +20,7 @@ def tile_kernel(target: str, precision: Precision, activation: str, *tile: int) 
     @intrinsic
     def operation(_context: Any, record: Any) -> Any:
         def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            write_tile(Code(builder, lanes, precision), arguments[0], Tile._make(tile), EPILOGUES[activation])
+            write_tile(Code(builder, lanes, precision), arguments[0], Tile._make(tile), epilogue_of(activation))
             return context.get_dummy_value()
 
         return types.void(types.intp), write

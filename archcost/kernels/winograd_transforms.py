@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
-from archcost.kernels.functions import EPILOGUES
+from archcost.kernels.elementary import epilogue_of
 from archcost.kernels.target import TARGETS, Precision
 from archcost.kernels.vector import Code, Value
 
@@ -185,7 +185,7 @@ def output_kernel(target: str, precision: Precision, activation: str, outputs: i
 
                 line = output
                 for index, value in enumerate(code.choose(has_residual, added, sums)):
-                    code.store(EPILOGUES[activation](code, value), line, index % columns * code.vector_bytes)
+                    code.store(epilogue_of(activation)(code, value), line, index % columns * code.vector_bytes)
                     if index % columns == columns - 1:
                         line = code.at(line, values["row_step"])
                 steps = ("points_block_step", "block_step", "residual_block_step")

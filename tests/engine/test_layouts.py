@@ -108,7 +108,7 @@ def test_samples_in_the_lanes_give_the_same_gradients(graph: Any) -> None:
 SIZES = st.integers(1, 3)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(
     kernel=st.tuples(SIZES, SIZES),
     stride=st.tuples(SIZES, SIZES),

@@ -15,7 +15,20 @@ from archcost.graph import Graph
 from archcost.kernels.operation import Operation
 from archcost.kernels.step import Step
 from archcost.kernels.table import KERNELS
-from archcost.ops import Conv2d, Flatten, Identity, LayerNorm, Linear, MaxPool2d, Mul, Op, Reshape, Sigmoid, Transpose
+from archcost.ops import (
+    Conv2d,
+    Flatten,
+    Identity,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Op,
+    Reshape,
+    Sigmoid,
+    Transpose,
+    Unknown,
+)
 from tests.engine.test_network import branching
 
 
@@ -89,7 +102,12 @@ def test_a_missing_number_is_a_difference() -> None:
     assert wrong(agreement) == ["fc"]
 
 
-def test_what_the_engine_has_no_layout_for_is_an_error() -> None:
-    graph = Sequential({"pool": MaxPool2d(2), "rows": Reshape((2, 8))}, (4, 4, 4))
-    with pytest.raises(GraphError, match="rows: the engine runs tensors of one or three axes, not 2x8"):
+def test_tensors_of_two_axes_agree() -> None:
+    graph = Sequential({"pool": MaxPool2d(2), "rows": Reshape((2, 8)), "fc": Linear(3)}, (4, 4, 4))
+    assert wrong(compared(graph)) == []
+
+
+def test_an_operator_that_cannot_be_run_is_an_error() -> None:
+    graph = Sequential({"pool": MaxPool2d(2), "gap": Unknown("Einsum", (2, 8))}, (4, 4, 4))
+    with pytest.raises(GraphError, match="gap: Unknown is counted, but cannot be run"):
         compared(graph)

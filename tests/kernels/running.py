@@ -25,9 +25,9 @@ JUNK = 3.25
 
 
 def tensor(values: Array, target: str, *, halo: bool = True, channels_last: bool = False) -> Blocked:
-    """Return (N, C), (N, C, H, W) or (N, H, W, C) in blocks."""
+    """Return (N, C, H, W) or (N, H, W, C) in blocks; any other number of axes is one vector for each image."""
     precision = cast("Precision", str(values.dtype))
-    values = values.reshape(*values.shape, 1, 1) if values.ndim == 2 else values
+    values = values.reshape(len(values), -1, 1, 1) if values.ndim != 4 else values
     values = values.transpose(0, 3, 1, 2) if channels_last else values
     around = HALO if halo and values.shape[2:] != (1, 1) else ((0, 0), (0, 0))
     result = Blocked.make(len(values), values.shape[1:], around, TARGETS[target].lanes(precision), values.dtype)

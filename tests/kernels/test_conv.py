@@ -84,7 +84,7 @@ def convolutions(draw: Any) -> tuple[Op, tuple[int, int, int]]:
 
 
 @given(convolutions(), st.integers(1, 3), st.booleans())
-@settings(max_examples=150)
+@settings(max_examples=110)
 def test_generated_convolutions(case: tuple[Op, tuple[int, int, int]], images: int, adds: bool) -> None:
     op, shape = case
     try:

@@ -55,9 +55,25 @@ def test_the_number_of_threads_changes_no_bit(name: str) -> None:
         assert np.array_equal(results[0].parameters["weight"], other.parameters["weight"])
 
 
-def test_a_dense_layer_on_rows_is_refused() -> None:
-    with pytest.raises(GraphError, match="Linear runs on vectors and channels-last maps only"):
-        Layer(Linear(5), (3, 4, 6)).run()
+def test_a_radial_basis_on_rows_is_refused() -> None:
+    prototypes = np.zeros((5, 6))
+    with pytest.raises(GraphError, match="RadialBasis runs on vectors and channels-last maps only"):
+        Case(RadialBasis(5), [np.zeros((1, 3, 4, 6))], buffers={"prototypes": prototypes}).forward()
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 6), (9, 8), (2, 3, 2, 5)])
+def test_a_dense_layer_works_on_the_last_of_any_axes(shape: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(1)
+    weight, bias = generator.normal(size=(11, shape[-1])), generator.normal(size=11)
+    x = generator.normal(size=(2, *shape))
+    layer = Case(Linear(11), [x], parameters={"weight": weight, "bias": bias})
+    close(layer.forward(), x @ weight.T + bias, 1e-14)
+    gradient = generator.normal(size=(2, *shape[:-1], 11))
+    for adds in (False, True):
+        (to_input,), parameters = layer.backward(gradient, adds=adds)
+        close(to_input, gradient @ weight, 1e-14)
+        close(parameters["weight"], gradient.reshape(-1, 11).T @ x.reshape(-1, shape[-1]), 1e-14)
+        close(parameters["bias"], gradient.reshape(-1, 11).sum(0), 1e-14)
 
 
 @pytest.mark.parametrize("target", ["avx512", "portable"])

@@ -86,7 +86,7 @@ def differences(graph: Graph, images: int, precision: Any) -> tuple[float, Netwo
     return float(np.abs(found - wanted).max() / np.abs(wanted).max()), own
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(
     outputs=st.sampled_from([2, 4]),
     tiles=st.integers(1, 9),
