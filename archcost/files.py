@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from archcost.errors import UsageError
@@ -20,18 +21,27 @@ def write_whole(path: Path, data: str | bytes | memoryview) -> None:
     Raises:
         UsageError: if that cannot be done; the old file is as it was, and nothing of the new one is left.
     """
+    try:
+        content = data.encode("utf-8") if isinstance(data, str) else data
+    except UnicodeError as error:  # half a letter
+        raise UsageError(f"cannot write {str(path)!r}: {error}") from None
+    write_parts(path, [content])
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file that need not fit into the memory, one part after the other; else as ``write_whole``."""
     from tempfile import NamedTemporaryFile
 
     beside = None
     try:
-        content = data.encode("utf-8") if isinstance(data, str) else data
         target = path.resolve()
         if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_bytes(content)
+            with target.open("wb") as device:
+                device.writelines(parts)
             return
         with NamedTemporaryFile("wb", dir=target.parent, prefix=f".{target.name[:100]}.", delete=False) as file:
             beside = Path(file.name)
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         _inherit_mode(beside, target)
@@ -39,7 +49,7 @@ def write_whole(path: Path, data: str | bytes | memoryview) -> None:
         beside = None
     except OSError as error:
         raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-    except (UnicodeError, ValueError, RuntimeError) as error:  # half a letter, a path that holds NUL, a link to itself
+    except (ValueError, RuntimeError) as error:  # a path that holds NUL, a link to itself
         raise UsageError(f"cannot write {str(path)!r}: {error}") from None
     finally:
         if beside is not None:

@@ -6,14 +6,14 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from archcost.errors import UsageError
-from archcost.files import write_whole
+from archcost.files import write_parts, write_whole
 
 
 def names(folder: Path) -> set[str]:
@@ -131,3 +131,20 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         write_whole(tmp_path / "out.txt", "text")
     assert names(tmp_path) == set()
+
+
+def test_parts_are_written_one_after_the_other_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+
+    def parts() -> Iterator[bytes]:
+        yield b"one"
+        yield memoryview(b"two").tobytes()
+        if path.exists():
+            raise UsageError("no third part")
+
+    write_parts(path, parts())
+    assert path.read_bytes() == b"onetwo"
+    with pytest.raises(UsageError, match="no third part"):
+        write_parts(path, parts())
+    assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
+    assert path.read_bytes() == b"onetwo"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from archcost.cli.model import parse_size
+from archcost.cli.model import allow_unknown_option, parse_size
 from archcost.cli.output import chosen_format, emit, emit_table, output_options
 from archcost.errors import UsageError
 
@@ -17,6 +17,7 @@ from archcost.errors import UsageError
 @click.option("--input-size", metavar="CxHxW", help="Shape of one image for all of them, such as 3x224x224.")
 @click.option("--num-classes", type=int, help="Outputs of the classifier, for all of them.")
 @click.option("--dtype", default="float32", show_default=True, help="Element type of weights and activations.")
+@allow_unknown_option
 @output_options
 def command(
     models: tuple[str, ...],
@@ -26,6 +27,7 @@ def command(
     input_size: str | None,
     num_classes: int | None,
     dtype: str,
+    allow_unknown: bool,
     output_format: str | None,
     output: str | None,
 ) -> None:
@@ -50,7 +52,7 @@ def command(
     if num_classes is not None:
         options["num_classes"] = num_classes
     named = models or [name for name, entry in CATALOGUE.items() if everything or entry.lecture]
-    results = [compared(open_model(model, options), dtype) for model in named]
+    results = [compared(open_model(model, options, allow_unknown=allow_unknown), dtype) for model in named]
     if sort:
         results.sort(key=lambda model: -getattr(model.totals, sort))
 

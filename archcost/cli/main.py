@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("archcost.cli.summary", "Show what a network costs, layer by layer."),
     "compare": ("archcost.cli.compare", "Show networks side by side; --ops splits the cost by kind of operator."),
     "audit": ("archcost.cli.audit", "Check every documented figure against what is computed."),
+    "export": ("archcost.cli.export", "Write a network as ONNX, as our own graph or as Graphviz text."),
+    "predict": ("archcost.cli.predict", "Classify images with weights from a file."),
     "profile": ("archcost.cli.profile", "Run a network: time per layer, GFLOP/s, share of the machine's roofline."),
     "reconcile": ("archcost.cli.reconcile", "Explain what every other counter prints for a network."),
     "train": ("archcost.cli.train", "Train a network on images, and report what it reached and what it cost."),
@@ -67,7 +69,8 @@ class LazyGroup(click.Group):
 def group(debug: bool) -> None:
     """What a convolutional architecture costs: parameters, mult-adds, FLOPs, memory; and the proof.
 
-    MODEL is a name that `archcost models` lists, a graph file (.json), or file.py:function returning a graph.
+    MODEL is a name that `archcost models` lists, an ONNX file (.onnx), a graph file (.json), or file.py:function, which
+    returns a graph.
     """
 
 

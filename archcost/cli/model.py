@@ -26,6 +26,13 @@ def model_options(function: Function) -> Function:
     return click.option("--input-size", metavar="CxHxW", help="Shape of one image, such as 3x224x224.")(function)
 
 
+def allow_unknown_option(function: Function) -> Function:
+    """Add the option that counts what is known of an ONNX file."""
+    return click.option(
+        "--allow-unknown", is_flag=True, help="Count an ONNX file that has unknown operators, and list those."
+    )(function)
+
+
 def parse_size(text: str) -> Shape:
     """Return (3, 224, 224) for ``3x224x224``; ``224`` is short for three channels of 224x224.
 

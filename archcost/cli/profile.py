@@ -41,7 +41,7 @@ def command(
     output_format: str | None,
     output: str | None,
 ) -> None:
-    """Run MODEL with random weights and measure it, layer by layer.
+    """Run MODEL and measure it, layer by layer; its weights are random, or those of an ONNX file.
 
     \b
     Examples:
@@ -52,12 +52,17 @@ def command(
     from typing import cast
 
     from archcost.engine.network import Network
-    from archcost.interop.model import open_model
+    from archcost.interop.model import open_model, open_weights
+    from archcost.interop.weights import load_into
     from archcost.kernels.target import Precision
 
-    graph = open_model(model, requested(input_size, num_classes, pairs))
+    options = requested(input_size, num_classes, pairs)
+    graph = open_model(model, options)
     try:
         network = Network(graph, threads=threads, precision=cast("Precision", precision))
+        arrays = open_weights(model, options)
+        if arrays:
+            load_into(network, arrays, source=model)
         data, table = (_training if train else _inference)(network, batch_size, runs, depth)
     except MemoryError:
         raise UsageError(f"{graph.name}: a batch of {batch_size} images does not fit into the memory") from None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from archcost.cli.model import model_options, requested
+from archcost.cli.model import allow_unknown_option, model_options, requested
 from archcost.cli.output import chosen_format, emit, emit_table, output_options
+from archcost.errors import UsageError
 
 
 @click.command(short_help="Show what a network costs, layer by layer.")
@@ -26,6 +27,11 @@ from archcost.cli.output import chosen_format, emit, emit_table, output_options
 @click.option(
     "--convention", default="", metavar="NAME", help="Another counter's rule, as a column; `help` lists them."
 )
+@click.option(
+    "--weights", metavar="FILE", help="Add the element types and zeros of these weights (.npz, .safetensors)."
+)
+@allow_unknown_option
+@click.option("--partial", is_flag=True, help="Let weights be missing, unexpected or of another shape.")
 @output_options
 def command(
     model: str,
@@ -43,6 +49,9 @@ def command(
     dtype: str,
     freeze: tuple[str, ...],
     convention: str,
+    weights: str | None,
+    partial: bool,
+    allow_unknown: bool,
     output_format: str | None,
     output: str | None,
 ) -> None:
@@ -53,7 +62,9 @@ def command(
       archcost summary resnet50
       archcost summary mobilenet_v2 --option width=0.5 --input-size 3x192x192
       archcost summary resnet50 --train --optimizer adam --batch-size 32 --freeze layer[12]
+      archcost summary network.onnx --input-size 3x224x224
       archcost summary vgg16 --depth -1 --sort params --top 5 --format md
+      archcost summary resnet50 --weights pruned.safetensors --depth 3
     """
     from archcost.interop.model import open_model
     from archcost.report.columns import COLUMNS
@@ -67,8 +78,16 @@ def command(
 
         emit("\n".join(f"{name:<20} {rule.text}" for name, rule in CONVENTIONS.items()), None)
         return
+    graph = open_model(model, requested(input_size, num_classes, pairs), allow_unknown=allow_unknown)
+    stored = None
+    if weights is not None:
+        from archcost.interop.stored import stored_weights
+
+        stored = stored_weights(graph, weights, partial=partial)
+    elif partial:
+        raise UsageError("`--partial` is about `--weights`, which is not given")
     summary = summarize(
-        open_model(model, requested(input_size, num_classes, pairs)),
+        graph,
         batch_size=batch_size,
         depth=depth,
         columns=[word.strip() for word in columns.split(",")] if columns else (),
@@ -80,6 +99,7 @@ def command(
         dtype=dtype,
         freeze=freeze,
         convention=convention,
+        stored=stored,
     )
     form = chosen_format(output_format, output)
     if form == "table":

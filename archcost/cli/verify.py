@@ -101,7 +101,14 @@ def command(
     return int(not all(one.holds for one in verified) or not all(one.holds for one in proven))
 
 
-def executed(graph: Graph, dtype: str, original: Shape | None = None, *, engine: bool = False) -> Verification:
+def executed(
+    graph: Graph,
+    dtype: str,
+    original: Shape | None = None,
+    *,
+    engine: bool = False,
+    weights: Mapping[str, Array] | None = None,
+) -> Verification:
     """Run ``graph`` on a random image with the counting loops and compare what they did with what is computed.
 
     Args:
@@ -109,6 +116,7 @@ def executed(graph: Graph, dtype: str, original: Shape | None = None, *, engine:
         dtype: element type.
         original: shape of its own image, if this is a smaller one.
         engine: whether to compare what the engine computes with what the loops have computed.
+        weights: parameters and buffers by name; None for random ones.
 
     Raises:
         UsageError: if it does not fit into the memory.
@@ -123,7 +131,11 @@ def executed(graph: Graph, dtype: str, original: Shape | None = None, *, engine:
 
     try:
         parameters, buffers = reference.allocated(graph, dtype)
-        _damp(graph, parameters)
+        if weights is None:
+            _damp(graph, parameters)
+        for stored in (parameters, buffers):
+            for name in stored.keys() & (weights or {}).keys():
+                stored[name][...] = (weights or {})[name].reshape(stored[name].shape)
         inputs = reference.images(graph, dtype)
         done = reference.execute(graph, parameters, buffers, inputs, keep=None if engine else ())
         more = engine_checks(graph, parameters, buffers, inputs, done.values) if engine else ()
@@ -156,7 +168,7 @@ def _damp(graph: Graph, parameters: Mapping[str, Array]) -> None:
 def _verified(model: str, options: dict[str, object], dtype: str, *, quick: bool) -> Verification:
     """Open a network, reduce its image if it has too many mult-adds, run it, and check its gradients."""
     from archcost.cli.verify_checks import gradient_check
-    from archcost.interop.model import open_model
+    from archcost.interop.model import open_model, open_weights
     from archcost.report.formats import si
     from archcost.report.reduced import mult_adds, reduced
 
@@ -173,7 +185,7 @@ def _verified(model: str, options: dict[str, object], dtype: str, *, quick: bool
     if mult_adds(smaller) > 10 * limit:
         warn(f"{smaller.name}: {si(mult_adds(smaller))} mult-adds take plain loops a while")
     original = None if smaller is graph else graph.shapes[graph.inputs[0].name]
-    done = executed(smaller, dtype, original, engine=True)
+    done = executed(smaller, dtype, original, engine=True, weights=open_weights(model, options))
     gradients = gradient_check(small(QUICK_GRADIENT_LIMIT if quick else GRADIENT_LIMIT), 1 if quick else DIRECTIONS)
     return replace(done, checks=(*done.checks, gradients))
 

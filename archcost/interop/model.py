@@ -1,26 +1,32 @@
-"""What MODEL may be: a name of the catalogue, a graph file, or a function in a Python file."""
+"""What MODEL may be: a name of the catalogue, an ONNX file, a graph file, or a function in a Python file."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archcost.errors import ArchcostError, ModelError
-from archcost.geometry import shape_text
+from archcost.geometry import shape_text, wholes
 from archcost.graph import Graph
+
+if TYPE_CHECKING:
+    from archcost.interop.npz import Arrays
+    from archcost.interop.onnx.convert import Imported
 
 LARGEST_FILE = 2**30
 """Bytes; a graph file above this is refused before it is read."""
 
 
-def open_model(model: str, options: Mapping[str, object] | None = None) -> Graph:
+def open_model(model: str, options: Mapping[str, object] | None = None, *, allow_unknown: bool = False) -> Graph:
     """Return the graph that ``model`` names.
 
     Args:
-        model: ``resnet50``, ``graph.json``, or ``file.py:function``.
-        options: the architecture's options; texts are converted to the type of the option's default.
+        model: ``resnet50``, ``model.onnx``, ``graph.json``, or ``file.py:function``.
+        options: the architecture's options; texts are converted to the type of the option's default. An ONNX file has
+            ``input_size`` alone, which binds the axes that it leaves open.
+        allow_unknown: make a counted gap of an operator of an ONNX file that is not known, instead of an error.
 
     Raises:
         ArchcostError: naming what cannot be had, and why.
@@ -34,11 +40,42 @@ def open_model(model: str, options: Mapping[str, object] | None = None) -> Graph
     if model.endswith(".json"):
         return _from_json(Path(model), options)
     if model.endswith(".onnx"):
-        raise ModelError(f"{model}: this version of archcost reads no ONNX; it reads names, .json and file.py:function")
+        return _from_onnx(model, options, allow_unknown=allow_unknown).graph
 
     from archcost.zoo.catalogue import load_with_texts
 
     return load_with_texts(model, options)
+
+
+def open_weights(model: str, options: Mapping[str, object] | None = None) -> Arrays | None:
+    """Return the weights that come with ``model``, by the names of its graph; None if it is a description alone.
+
+    Args:
+        model: as for ``open_model``; an ONNX file has weights.
+        options: as for ``open_model``.
+
+    Raises:
+        ArchcostError: naming what cannot be had, and why.
+    """
+    return _from_onnx(model, dict(options or {}), allow_unknown=True).state() if model.endswith(".onnx") else None
+
+
+def _from_onnx(model: str, options: Mapping[str, object], *, allow_unknown: bool) -> Imported:
+    from archcost.interop.onnx.opening import read_onnx
+
+    others = [name for name in options if name != "input_size"]
+    if others:
+        raise ModelError(
+            f"{model}: an ONNX file has no options but the input size; {', '.join(others)} cannot be changed"
+        )
+    size = options.get("input_size")
+    if isinstance(size, str):  # --option input_size=3,224,224
+        size = tuple(int(word) for word in size.replace("x", ",").split(",") if word.isdecimal() and len(word) < 12)
+    if size is not None:
+        size = wholes("input_size", size)
+        if len(size) != 3:
+            raise ModelError(f"`input_size` (={size}) must be (channels, height, width)")
+    return read_onnx(model, input_size=size, allow_unknown=allow_unknown)
 
 
 def _from_json(path: Path, options: Mapping[str, object]) -> Graph:

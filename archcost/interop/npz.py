@@ -8,7 +8,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,7 +54,12 @@ def short(text: str) -> str:
 
 
 def read_npz(path: Path) -> Arrays:
-    """Return the arrays of an ``.npz`` file by name, in the machine's byte order.
+    """Return the arrays of an ``.npz`` file by name, in the machine's byte order. Raises as ``npz_arrays`` does."""
+    return dict(npz_arrays(path))
+
+
+def npz_arrays(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Yield name and array of an ``.npz`` file one after the other, in the machine's byte order.
 
     Every array's size is checked against the file's before memory is taken for it, and its checksum while it is read.
 
@@ -69,13 +74,13 @@ def read_npz(path: Path) -> Arrays:
             allowed = max(SMALL_FILE, LARGEST_RATIO * path.stat().st_size)
             if claimed > allowed:
                 raise unreadable(path, f"its arrays claim {claimed:,} bytes; a file of its size may hold {allowed:,}")
-            arrays: Arrays = {}
+            names: set[str] = set()
             for member in members:
                 name = member.filename.removesuffix(".npy")
-                if name in arrays:
+                if name in names:
                     raise unreadable(path, f"two arrays are called {shown(name)}")
-                arrays[name] = _array(path, shown(name), archive, member)
-            return arrays
+                names.add(name)
+                yield name, _array(path, shown(name), archive, member)
     except OSError as error:
         raise unreadable(path, error.strerror or f"it is corrupt ({error})") from None
     except DAMAGED as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ TYPES = {"F16", "F32", "F64", "BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U
 def read_safetensors(path: Path) -> Arrays:
     """Return the arrays of a ``.safetensors`` file by name; bfloat16, which NumPy lacks, as float32 of equal value.
 
+    Raises as ``safetensors_arrays`` does.
+    """
+    return {name: array for name, _, array in safetensors_arrays(path)}
+
+
+def safetensors_arrays(path: Path) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
+    """Yield name, element type and array of a ``.safetensors`` file one after the other.
+
     Raises:
         UsageError: if the library is not there, the file is none or is damaged, or elements are other things.
     """
@@ -34,21 +42,20 @@ def read_safetensors(path: Path) -> Arrays:
     try:
         if path.is_dir():
             raise unreadable(path, "it is a folder")
-        arrays: Arrays = {}
         with safe_open(path, framework="np") as file:  # it checks that the tensors lie in the file, end to end
             for name in file.keys():  # noqa: SIM118  (it is no mapping)
                 kind = file.get_slice(name).get_dtype()
                 if kind == "BF16":
-                    arrays[name] = _brain_floats(path, name)
+                    yield name, "bfloat16", _brain_floats(path, name)
                 elif kind in TYPES:
-                    arrays[name] = file.get_tensor(name)
+                    array = file.get_tensor(name)
+                    yield name, array.dtype.name, array
                 else:
                     raise unreadable(path, f"{shown(name)} has elements of type {kind}; weights are floats or integers")
     except OSError as error:
         raise unreadable(path, error.strerror or _first_line(error)) from None
     except (SafetensorError, ValueError, OverflowError) as error:
         raise unreadable(path, f"it is no whole safetensors file ({_first_line(error)})") from None
-    return arrays
 
 
 def _first_line(error: Exception) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +15,15 @@ import numpy.typing as npt
 from archcost.errors import UsageError
 from archcost.files import write_whole
 from archcost.geometry import Shape, shape_text, shown
-from archcost.interop.npz import Arrays, npz_content, read_npz, short, unreadable
-from archcost.interop.safetensors_file import read_safetensors, safetensors_content
+from archcost.interop.npz import Arrays, npz_arrays, npz_content, short, unreadable
+from archcost.interop.safetensors_file import safetensors_arrays, safetensors_content
 from archcost.ops import Scale
 from archcost.patterns import matches
 
 if TYPE_CHECKING:
     from archcost.engine.network import Network
     from archcost.graph import Graph
+    from archcost.interop.state import State
 
 PICKLES = {".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt"}
 RECIPE = (
@@ -39,25 +40,50 @@ COUNTER = ".num_batches_tracked"
 """How many batches a BatchNorm has seen: older files lack it, and nothing that we compute depends on it."""
 
 
+class Tensor(NamedTuple):
+    """One tensor of a file.
+
+    Attributes:
+        name: in the file.
+        dtype: element type in the file (``bfloat16`` too).
+        array: the elements; bfloat16, which NumPy lacks, as float32 of equal value.
+    """
+
+    name: str
+    dtype: str
+    array: npt.NDArray[Any]
+
+
 def read_weights(path: str | Path) -> Arrays:
     """Return the arrays of a file by name, in the file's element types (bfloat16 as float32).
 
     Args:
-        path: ``.npz``, or ``.safetensors`` (``pip install "archcost[weights]"``).
+        path: ``.npz``, ``.safetensors`` (``pip install "archcost[weights]"``), or ``.onnx`` (``archcost[onnx]``), whose
+            arrays have the names that its graph has for us.
 
     Raises:
         UsageError: for another kind of file (a pickle is never opened), or one that is missing, damaged or hostile.
     """
+    return {tensor.name: tensor.array for tensor in weights_in(path)}
+
+
+def weights_in(path: str | Path) -> Iterator[Tensor]:
+    """Yield the tensors of a file one after the other. Raises as ``read_weights`` does."""
     path = Path(path)
     kind = path.suffix.lower()
     if kind in PICKLES:
         recipe = RECIPE.format(source=str(path), target=str(path.with_suffix(".safetensors")))
         raise unreadable(path, f"a pickle may run any code, so it is never opened; in PyTorch, convert it: {recipe}")
     if kind == ".npz":
-        return read_npz(path)
+        return (Tensor(name, array.dtype.name, array) for name, array in npz_arrays(path))
     if kind == ".safetensors":
-        return read_safetensors(path)
-    raise unreadable(path, "weights are read from .npz and .safetensors")
+        return (Tensor(*found) for found in safetensors_arrays(path))
+    if kind == ".onnx":
+        from archcost.interop.onnx.opening import read_onnx
+
+        state = read_onnx(path, allow_unknown=True).state()
+        return (Tensor(name, array.dtype.name, array) for name, array in state.items())
+    raise unreadable(path, "weights are read from .npz, .safetensors and .onnx")
 
 
 def write_weights(path: str | Path, arrays: Mapping[str, npt.ArrayLike]) -> None:
@@ -83,7 +109,7 @@ def write_weights(path: str | Path, arrays: Mapping[str, npt.ArrayLike]) -> None
     write_whole(path, npz_content(plain) if kind == ".npz" else safetensors_content(plain))
 
 
-def state_of(network: Network) -> Arrays:
+def state_of(network: Network | State) -> Arrays:
     """Return copies of all parameters and buffers of ``network``, named as in the framework's state dict."""
     return {_state_name(network.graph, name): array.copy() for name, array in _tensors(network).items()}
 
@@ -150,7 +176,7 @@ class LoadReport:
 
 
 def load_into(
-    network: Network,
+    network: Network | State,
     arrays: Mapping[str, npt.NDArray[Any]],
     *,
     partial: bool = False,
@@ -179,11 +205,11 @@ def load_into(
     """
     targets = _tensors(network)
     patterns = tuple(ignore)
-    given = {_own_name(network.graph, name, arrays): array for name, array in arrays.items()}
+    given = {own_name(network.graph, name, arrays): array for name, array in arrays.items()}
     named = {**targets, **given}
     ignored = {name: None for name in named if any(matches(name, pattern) for pattern in patterns)}
     wanted = {name: array for name, array in targets.items() if name not in ignored}
-    fitting = [name for name in wanted if name in given and _fits(given[name].shape, wanted[name].shape)]
+    fitting = [name for name in wanted if name in given and fits(given[name].shape, wanted[name].shape)]
     values = {name: _converted(given[name], wanted[name], name, source) for name in fitting}
     report = LoadReport(
         tuple(fitting),
@@ -212,15 +238,15 @@ def load_into(
 
 def mismatched(network: Network, arrays: Mapping[str, npt.NDArray[Any]]) -> frozenset[str]:
     """Return the tensors of ``network`` that ``arrays`` lack, or have in another shape."""
-    given = {_own_name(network.graph, name, arrays): array.shape for name, array in arrays.items()}
+    given = {own_name(network.graph, name, arrays): array.shape for name, array in arrays.items()}
     return frozenset(
         name
         for name, array in _tensors(network).items()
-        if not (name.endswith(COUNTER) if name not in given else _fits(given[name], array.shape))
+        if not (name.endswith(COUNTER) if name not in given else fits(given[name], array.shape))
     )
 
 
-def _tensors(network: Network) -> Arrays:
+def _tensors(network: Network | State) -> Arrays:
     """Return the arrays that the engine itself reads; who writes into them must ``touch()``."""
     return {**network.parameters.arrays, **network.buffers.arrays}
 
@@ -231,14 +257,15 @@ def _state_name(graph: Graph, name: str) -> str:
     return node if tensor == "weight" and isinstance(graph.node(node).op, Scale) else name
 
 
-def _own_name(graph: Graph, name: str, names: Collection[str]) -> str:
+def own_name(graph: Graph, name: str, names: Collection[str] = ()) -> str:
     """Return our name for a tensor that may have the framework's; what has both names keeps them."""
     own = f"{name}.weight"
     is_scale = name in graph.shapes and isinstance(graph.node(name).op, Scale)
     return own if is_scale and own not in names else name
 
 
-def _fits(given: Shape, wanted: Shape) -> bool:
+def fits(given: Shape, wanted: Shape) -> bool:
+    """Return whether two shapes differ at most in trailing axes of size 1."""
     return _without_trailing_ones(given) == _without_trailing_ones(wanted)
 
 

@@ -57,11 +57,16 @@ COLUMNS: dict[str, Column] = {
     "weight_gradient_flops": _number("FLOPs to weights", "weight_gradient_flops", 30),
     "receptive_field": Column("receptive field", lambda row, _: row.receptive_field, 45),
     "counted": _number("counted", "counted", 98),
+    "weights": _number("weights", "weights", 60),
+    "weights_dtype": Column("weights are", lambda row, _: row.weights_dtype, 85),
+    "zeros": _number("zeros", "zeros", 60),
+    "sparsity": Column("zeros %", lambda row, _: percent(row.zeros, row.weights), 88, "zeros"),
 }
 """Name on the command line -> column. The layer's name is always the first."""
 
 DEFAULT = ("operator", "output_shape", "params", "mult_adds", "flops", "mult_adds_share")
 TRAINING = ("operator", "params_trainable", "mult_adds", "input_gradient_mult_adds", "weight_gradient_mult_adds")
+WEIGHED = ("operator", "output_shape", "params", "mult_adds", "weights_dtype", "sparsity")
 COUNTED = ("operator", "output_shape", "params", "mult_adds", "counted")
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from archcost.geometry import shape_text
 from archcost.graph import Graph
 from archcost.report.formats import Table, as_csv, mebibytes, percent
+from archcost.report.gaps import Coverage, coverage, joined
 from archcost.report.rows import rows_of
 from archcost.report.text import definitions
 from archcost.report.totals import Totals, totals_of
@@ -26,6 +27,7 @@ class Compared:
         name, variant, input: which network, on which input.
         totals: what it costs.
         mult_adds_by_kind: mult-adds of each kind of operator; they add up to the total.
+        coverage: which operators are not counted.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Compared:
     input: str
     totals: Totals
     mult_adds_by_kind: dict[str, int]
+    coverage: Coverage
 
 
 def compared(graph: Graph, dtype: str = "float32") -> Compared:
@@ -43,7 +46,7 @@ def compared(graph: Graph, dtype: str = "float32") -> Compared:
         if row.mult_adds:
             by_kind[row.kind] += row.mult_adds
     inputs = ", ".join(shape_text(graph.shapes[node.name]) for node in graph.inputs)
-    return Compared(graph.name, graph.variant, inputs, totals_of(graph, rows, dtype), by_kind)
+    return Compared(graph.name, graph.variant, inputs, totals_of(graph, rows, dtype), by_kind, coverage(graph))
 
 
 def totals_table(models: Sequence[Compared]) -> Table:
@@ -66,7 +69,7 @@ def totals_table(models: Sequence[Compared]) -> Table:
         for model in models
     )
     importance = (100, 20, 50, 90, 100, 80, 40, 30, 60)
-    return Table("Networks side by side, per image", headers, rows, definitions(), importance)
+    return Table("Networks side by side, per image", headers, rows, _notes(models, definitions()), importance)
 
 
 def kinds_table(models: Sequence[Compared]) -> Table:
@@ -83,7 +86,12 @@ def kinds_table(models: Sequence[Compared]) -> Table:
             line += [count, percent(count, model.totals.mult_adds)]
         rows.append(tuple(line))
     note = "depthwise: one group per input channel; pointwise: 1x1, one group; grouped: anything between"
-    return Table("Mult-adds by kind of operator, per image", tuple(headers), tuple(rows), note)
+    return Table("Mult-adds by kind of operator, per image", tuple(headers), tuple(rows), _notes(models, note))
+
+
+def _notes(models: Sequence[Compared], text: str) -> str:
+    """Return what stands under a table: which operators are not counted, and ``text``."""
+    return "\n\n".join(filter(None, (joined([(model.name, model.coverage) for model in models]), text)))
 
 
 def as_csv_text(models: Sequence[Compared], *, ops: bool) -> str:
@@ -107,6 +115,7 @@ def as_dict(models: Sequence[Compared]) -> dict[str, object]:
                 "input": model.input,
                 "totals": asdict(model.totals),
                 "mult_adds_by_kind": model.mult_adds_by_kind,
+                **({"coverage": model.coverage.as_dict()} if model.coverage.gaps else {}),
             }
             for model in models
         ],

@@ -28,6 +28,8 @@ ADDITIVE: tuple[str, ...] = (
     "weight_gradient_mult_adds",
     "weight_gradient_flops",
     "counted",
+    "weights",
+    "zeros",
 )
 """Columns of a row whose sum over all rows is the total, at every depth of the tree."""
 
@@ -50,6 +52,8 @@ class Row:
         input_gradient_mult_adds, input_gradient_flops: of the gradients to its inputs.
         weight_gradient_mult_adds, weight_gradient_flops: of the gradients to its parameters.
         counted: what the chosen convention counts for it; 0 without one.
+        weights, zeros: values that a file of weights stores for it, and how many of them are 0; 0 without a file.
+        weights_dtype: their element types.
         receptive_field: what an output element sees of the image (``35x35/4``: rows x columns, stride), if asked for.
     """
 
@@ -71,6 +75,9 @@ class Row:
     weight_gradient_mult_adds: int = 0
     weight_gradient_flops: int = 0
     counted: int = 0
+    weights: int = 0
+    zeros: int = 0
+    weights_dtype: str = ""
     receptive_field: str = ""
 
 
@@ -181,5 +188,6 @@ def _folded(graph: Graph, scope: str, members: list[Row]) -> Row:
         label=kind,
         output_shape=members[-1].output_shape,
         receptive_field=members[-1].receptive_field,
+        weights_dtype=", ".join(dict.fromkeys(member.weights_dtype for member in members if member.weights_dtype)),
         **total(members),
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 
 from archcost.errors import UsageError
 from archcost.geometry import shape_text
 from archcost.graph import Graph
 from archcost.patterns import frozen_nodes, matches
-from archcost.report.columns import COLUMNS, COUNTED, DEFAULT, TRAINING, checked_columns, checked_sort
+from archcost.report.columns import COLUMNS, COUNTED, DEFAULT, TRAINING, WEIGHED, checked_columns, checked_sort
 from archcost.report.formats import Cell, Format, Table, as_csv, as_html
+from archcost.report.gaps import coverage
 from archcost.report.layers import remainder, tree_cells
 from archcost.report.rows import Row, fold, rows_of, summed, total
+from archcost.report.stored import Stored, stored_text, with_stored
 from archcost.report.text import footer
 from archcost.report.totals import Totals, TrainingTotals, totals_of, training_totals_of
 
@@ -53,6 +55,7 @@ class Summary:
         dtype: element type of weights and activations.
         convention: name of the counter whose rule fills the column ``counted``, if one was asked for.
         view: which rows and columns are shown.
+        stored: node -> what a file of weights stores for it, if one was given.
     """
 
     graph: Graph
@@ -63,6 +66,7 @@ class Summary:
     dtype: str
     convention: str
     view: View
+    stored: Mapping[str, Stored] = field(default_factory=dict)
 
     def shown(self, depth: int) -> list[Row]:
         """Return the rows of the view at ``depth``, in its order."""
@@ -79,7 +83,8 @@ class Summary:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that are shown."""
-        return self.view.columns or (COUNTED if self.convention else TRAINING if self.training else DEFAULT)
+        usual = COUNTED if self.convention else TRAINING if self.training else WEIGHED if self.stored else DEFAULT
+        return self.view.columns or usual
 
     def table(self, *, tree: bool = True) -> Table:
         """Return the layers, what is not shown, and the total.
@@ -111,7 +116,9 @@ class Summary:
     def notes(self) -> str:
         """The totals and the definitions, as text."""
         counted = total(self.rows)["counted"] if self.convention else None
-        return footer(self.totals, self.training, self.batch_size, self.dtype, self.convention, counted)
+        text = footer(self.totals, self.training, self.batch_size, self.dtype, self.convention, counted)
+        lines = (coverage(self.graph).text, stored_text(self.stored) if self.stored else "", text)
+        return "\n".join(filter(None, lines))
 
     def to_dict(self) -> dict[str, object]:
         """Return everything as plain values: the schema ``archcost.summary/1``, raw integers."""
@@ -140,6 +147,9 @@ class Summary:
         }
         if self.training is not None:
             data["training"] = asdict(self.training)
+        found = coverage(self.graph)
+        if found.gaps:
+            data["coverage"] = found.as_dict()
         rest = remainder(self.rows, self.shown(-1))
         missing = {name: value for name, value in total([rest]).items() if self._is_filled(name)} if rest else None
         return {**data, "layers": layers, "not_shown": missing}
@@ -164,6 +174,8 @@ class Summary:
             return bool(self.convention)
         if column == "receptive_field":
             return column in self.view.columns
+        if column in ("weights", "weights_dtype", "zeros", "sparsity"):
+            return bool(self.stored)
         return self.training is not None or not ("gradient" in column or column.startswith("train_"))
 
     def to_markdown(self) -> str:
@@ -221,6 +233,7 @@ def summarize(
     dtype: str = "float32",
     freeze: Iterable[str] = (),
     convention: str = "",
+    stored: Mapping[str, Stored] | None = None,
 ) -> Summary:
     """Return what ``graph`` costs.
 
@@ -237,6 +250,7 @@ def summarize(
         dtype: float64, float32, float16, bfloat16 or int8.
         freeze: patterns of layers or scopes whose parameters are not trained.
         convention: another counter's rule (``report.conventions``), as a column beside ours.
+        stored: what a file of weights stores for each node (``interop.stored``): adds its types and zeros.
 
     Raises:
         UsageError: for an unknown column, type, optimizer or convention, or a pattern that matches nothing.
@@ -260,6 +274,8 @@ def summarize(
 
         fields = receptive_fields(graph)
     rows = tuple(rows_of(graph, frozen, counted, train=train, fields=fields))
+    if stored:
+        rows = with_stored(rows, stored)
     totals = totals_of(graph, rows, dtype)
     training = training_totals_of(graph, rows, frozen, dtype, optimizer, batch_size) if train else None
-    return Summary(graph, rows, totals, training, batch_size, dtype, convention, view)
+    return Summary(graph, rows, totals, training, batch_size, dtype, convention, view, stored or {})

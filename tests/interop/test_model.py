@@ -152,8 +152,8 @@ def test_graph_file_has_no_options(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.onnx", "folder/x.onnx"])
-def test_onnx_is_refused_clearly(name: str) -> None:
-    with pytest.raises(ModelError, match=r"x\.onnx: this version of archcost reads no ONNX"):
+def test_an_onnx_file_that_is_not_there(name: str) -> None:
+    with pytest.raises(ModelError, match=r"cannot read '.*x\.onnx': No such file"):
         open_model(name)
 
 

@@ -66,7 +66,7 @@ def test_a_pickle_is_refused_with_the_way_to_convert_it(tmp_path: Path, suffix: 
 
 
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read 'x\.h5': weights are read from \.npz and \.safetensors"):
+    with pytest.raises(UsageError, match=r"cannot read 'x\.h5': weights are read from \.npz, \.safetensors and \.onnx"):
         read_weights("x.h5")
     with pytest.raises(UsageError, match=r"x\.pth': weights are written as \.npz or \.safetensors"):
         write_weights(tmp_path / "x.pth", ARRAYS)
