@@ -5,7 +5,8 @@
 Each network of the catalogue that torchvision has gets random weights, is exported by PyTorch's exporter as it stands
 (nothing folded), and imported: parameters and mult-adds must be those of the catalogue, which the tests hold to exact
 figures of torchvision. Then ONNX Runtime and archcost's engine run the file on the same image; the error is the largest
-difference over the largest output. ``small`` runs images of 96x96 where a network can process them.
+difference over the largest output. ``small`` runs images of 96x96 where a network can process them (the
+exporter cannot write all adaptive poolings then).
 
 Ends with 1 if a count is another, or an error above 1e-4. Needs torch, torchvision, onnx and onnxruntime:
 pip install "archcost[onnx,bench]".

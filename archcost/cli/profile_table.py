@@ -31,7 +31,9 @@ def profile_table(graph: Graph, profile: Profile, images: int, depth: int) -> Ta
     for name, layers in _folded(profile.layers, depth).items():
         rows.append((name, *_measures(layers, together, profile.machine)))
     rows.append(("sum of the layers", *_measures(profile.layers, together, profile.machine)))
-    notes = f"{_whole('pass', profile, images)}\n{_machine(profile.machine)}\n{ROOFLINE_NOTE}"
+    notes = "\n".join(
+        [_whole("pass", profile, images), *_methods(profile.layers), _machine(profile.machine), ROOFLINE_NOTE]
+    )
     title = f"{graph.title}, batch of {images}, {profile.machine.precision}"
     return Table(title, ("layer", *MEASURES), tuple(rows), notes, (100, 100, 30, 60, 90, 50, 40, 80))
 
@@ -65,6 +67,18 @@ def _whole(what: str, profile: Profile | TrainingProfile, images: int) -> str:
     work = sum(layer.flops for layer in profile.layers)
     pace = f"{work / profile.total / 1e9:.1f} GFLOP/s, {images / profile.total:.1f} images/s"
     return f"one {what} as a whole: {1e3 * profile.total:.3f} ms, {pace}"
+
+
+def _methods(layers: Sequence[LayerTime]) -> list[str]:
+    """Return a line for each fast way: its speed is that of the products that are counted, not of those executed."""
+    names: dict[str, list[str]] = {}
+    for layer in layers:
+        if layer.method:
+            names.setdefault(layer.method, []).append(layer.name)
+    return [
+        f"by {method}, with fewer products than are counted (ARCHCOST_WINOGRAD=off for none): {', '.join(found)}"
+        for method, found in names.items()
+    ]
 
 
 def _machine(machine: Roofline) -> str:

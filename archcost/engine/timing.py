@@ -6,7 +6,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -37,6 +37,8 @@ class LayerTime:
         spread: difference of the third and first quartile, in seconds.
         flops: work of the batch by the graph's count.
         bytes: elements read, written and of parameters, each once.
+        method: name of the fast way by which it was computed, with fewer products than are counted; empty for the
+            direct one.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LayerTime:
     spread: float
     flops: int
     bytes: int
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,10 @@ def profiled(network: Network, images: int, runs: int) -> Profile:
     program, groups = network.inference_steps(images)
     total, (times,) = _measured(network, program, [_parts(step for _, steps in groups for step in steps)], runs)
     graph = network.graph
+    methods = {name: next((step.method for step in steps if step.method), "") for name, steps in groups}
     layers = tuple(
-        _layer(name, values, _forward_work(graph, graph.node(name), images), network) for name, values in times.items()
+        replace(_layer(name, values, _forward_work(graph, graph.node(name), images), network), method=methods[name])
+        for name, values in times.items()
     )
     return Profile(layers, total, _machine(network))
 

@@ -30,6 +30,7 @@ class Step:
             border count, since they are executed; lanes that fill up a block of channels, and weights of zero that
             stand where no channels are connected or no tap leads, do not.
         for_weights: whether these make a gradient to weights.
+        method: name of the fast way by which a layer is computed; empty for the direct one.
     """
 
     function: int
@@ -39,6 +40,7 @@ class Step:
     prepares: bool = False
     mult_adds: int = 0
     for_weights: bool = False
+    method: str = ""
 
 
 def tabled(rows: Sequence[Sequence[int]]) -> Integers:

@@ -275,7 +275,8 @@ class _Tables:
         products = points * len(tiles) * panels.filters.outputs * panels.filters.inputs
         keep = (*tables, *self.keep, source, target, residual, biases, scratch, offsets, zeros, self.memory)
         function = compiled.address("step", "winograd", "winograd_step")
-        return Step(function, tuple(map(int, arguments)), keep, mult_adds=products)
+        side = f"{cut.outputs}x{cut.outputs}"
+        return Step(function, tuple(map(int, arguments)), keep, mult_adds=products, method=f"Winograd F({side}, 3x3)")
 
     def _tiles(self, activation: str) -> list[tuple[int, ...]]:
         (source, target, residual), side = self.ends, self.cut.outputs

@@ -26,7 +26,7 @@ from archcost.train.optimizers import Penalties, optimizer
 from archcost.train.outcome import Member, metrics, outcome_table
 from archcost.train.progress import Progress
 from archcost.train.schedule_text import schedule
-from archcost.train.setup import fitted_graph
+from archcost.train.setup import fitted_graph, stored_weights
 from archcost.train.trainer import Trainer
 from archcost.train.transfer import FINE_TUNE_FACTOR, PRESETS, load_pretrained, parameter_counts, transfer
 
@@ -153,13 +153,14 @@ def _check(options: Options) -> None:
         raise UsageError(f"`--average` (={options.average}) must be from 1 to {LARGEST_ENSEMBLE}")
     if options.resume and not options.out:
         raise UsageError("`--resume` needs the folder of the run: --out DIR")
-    if options.eval_only and not options.weights and not options.out:
+    has_weights = options.weights or options.model.endswith(".onnx")
+    if options.eval_only and not has_weights and not options.out:
         raise UsageError(
             "`--eval-only` needs something to evaluate: --weights FILE, or the --out DIR of a run that has ended"
         )
     if options.transfer is not None and options.transfer not in PRESETS:
         raise UsageError(f"`--transfer` (={options.transfer}) must be {', '.join(PRESETS)}")
-    if options.transfer and not options.weights:
+    if options.transfer and not has_weights:
         raise UsageError("`--transfer` needs the weights to begin with: --weights FILE")
     _optimizer(options)
     _schedule(options)
@@ -214,8 +215,8 @@ def _member(options: Options, data: Dataset, graph: Graph, number: int, folder: 
     member = Member(trainer, name)
     settings = {**options.settings(), "seed": seed, "dataset": data.name}
     if options.eval_only:
-        if not options.weights:
-            place = Path(cast("str", options.out)) / ("" if options.average == 1 else f"network-{number + 1}")
+        if options.out and not options.weights:
+            place = Path(options.out) / ("" if options.average == 1 else f"network-{number + 1}")
             load_into(network, read_weights(place / WEIGHTS))
         return member
     trainer.callbacks.append(Progress(name, member.step_flops))
@@ -238,13 +239,13 @@ def _network(options: Options, graph: Graph, seed: int) -> tuple[Network, list[s
     freeze = (*(plan.freeze if plan else ()), *options.freeze)
     network = Network(graph, seed=seed, threads=options.threads, freeze=freeze)
     notes = []
-    if options.weights:
-        arrays = read_weights(options.weights)
+    source = options.weights or options.model
+    arrays = read_weights(source) if options.weights else stored_weights(options.model, graph)
+    if arrays is not None:
         if plan:
-            loaded = load_pretrained(network, arrays, partial=options.partial, source=options.weights)
-            notes = loaded.lines(SHOWN)
+            notes = load_pretrained(network, arrays, partial=options.partial, source=source).lines(SHOWN)
         else:
-            notes = load_into(network, arrays, partial=options.partial, source=options.weights).lines(SHOWN)
+            notes = load_into(network, arrays, partial=options.partial, source=source).lines(SHOWN)
     if freeze:
         counts = parameter_counts(graph, (node.name for node in graph if node.name not in network.trained))
         notes.append(f"{counts[0]:,} parameters trained, {counts[1]:,} frozen")

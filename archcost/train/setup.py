@@ -6,12 +6,13 @@ import inspect
 import runpy
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from typing import Any
 
 from archcost.engine.training import LossName
 from archcost.errors import ArchcostError, UsageError
 from archcost.geometry import Shape, shape_text
 from archcost.graph import Graph
-from archcost.interop.model import open_model
+from archcost.interop.model import open_model, open_weights
 from archcost.train.dataset import Dataset
 from archcost.train.fitting import LARGEST_FRAME
 from archcost.zoo import catalogue
@@ -27,7 +28,7 @@ def fitted_graph(
     else the images' size, if the architecture can take it; else the architecture's own, to which images are resized.
 
     Args:
-        model: a name of the catalogue, a graph file, or ``file.py:function``.
+        model: a name of the catalogue, a graph file, an ONNX file, or ``file.py:function``.
         dataset: images and classes.
         options: the architecture's options; ``input_size`` and ``num_classes`` win over the data's.
         loss: what is trained for.
@@ -38,6 +39,13 @@ def fitted_graph(
     options = dict(options or {})
     if model.endswith(".json"):
         return open_model(model, options)
+    if model.endswith(".onnx"):
+        try:
+            return open_model(model, options)
+        except ArchcostError:
+            if "input_size" in options:
+                raise
+            return open_model(model, {**options, "input_size": dataset.shape})  # open axes follow the data
     known = _known_options(model)
     outputs = 1 if loss == "bce" and len(dataset.classes) == 2 else len(dataset.classes)
     wanted = {**({"num_classes": outputs} if "num_classes" in known else {}), **options}
@@ -53,6 +61,11 @@ def fitted_graph(
         return open_model(model, {**wanted, "input_size": sizes[1]})
     except ArchcostError as error:
         raise UsageError(f"{model} cannot take images of {shape_text(dataset.shape)}: {error}") from None
+
+
+def stored_weights(model: str, graph: Graph) -> Mapping[str, Any] | None:
+    """Return the weights that come with a model, by the names of its ``graph``; None if it is a description alone."""
+    return open_weights(model, {"input_size": _input_of(graph)} if model.endswith(".onnx") else None)
 
 
 def _input_of(graph: Graph) -> Shape:

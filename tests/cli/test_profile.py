@@ -21,7 +21,7 @@ from tests.conftest import Ended
 
 Run = Callable[..., Ended]
 
-LAYER = {"name", "seconds", "spread", "flops", "bytes"}
+LAYER = {"name", "seconds", "spread", "flops", "bytes", "method"}
 
 
 @pytest.fixture(autouse=True)
@@ -172,3 +172,13 @@ def test_what_cannot_be_profiled_is_one_line(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "map.json"
     path.write_text(net.build(net(Conv2d(2, 3), net.input((3, 6, 6)))).to_json(), encoding="utf-8")
     failed(run("profile", str(path), "--train"), "the loss needs an output of (classes,), not 2x4x4")
+
+
+def test_fast_ways_are_named(run: Run, tmp_path: Path) -> None:
+    net = Builder("fast")
+    x = net(Conv2d(64, 3, padding=1), net.input((64, 24, 24)), name="conv")
+    path = tmp_path / "fast.json"
+    path.write_text(net.build(x).to_json(), encoding="utf-8")
+    out = profiled(run, str(path))
+    assert "by Winograd F(4x4, 3x3), with fewer products than are counted" in out
+    assert "(ARCHCOST_WINOGRAD=off for none): conv\n" in out

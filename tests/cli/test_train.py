@@ -95,6 +95,10 @@ def test_what_was_trained_is_evaluated_again(run: Run) -> None:
         again = json.loads(run(*TRAIN, "--eval-only", "--json", *more).out)
         assert again["test_accuracy"] == first["test_accuracy"]
         assert (again["epochs"], again["images_per_second"]) == (0, None)
+    assert run("export", "model.py:net", "net.onnx", "--num-classes", "3", "--weights", "out/weights.npz").code == 0
+    own = run("train", "net.onnx", "stripes.npz", "--eval-only", "--json")
+    assert json.loads(own.out)["test_accuracy"] == first["test_accuracy"]
+    assert "loaded" in own.err
     table = run(*TRAIN, "--eval-only", "--out", "out", "--crops", "10").out
     assert "test accuracy (mean of 10 crops)" in table
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from archcost.build import Builder, Sequential
 from archcost.engine.network import Network
+from archcost.engine.timing import profiled
 from archcost.errors import UsageError
 from archcost.geometry import Pair
 from archcost.graph import Graph
@@ -158,7 +159,11 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ARCHCOST_WINOGRAD", value)
         net = Network(graph, threads=2)
         net(values)
-        executed.append(net.inference_steps(1)[0].mult_adds)
+        program, _ = net.inference_steps(1)
+        executed.append(program.mult_adds)
+        methods = [step.method for step in program.steps if step.method]
+        assert methods == ["Winograd F(4x4, 3x3)"] * (2 if value == "on" else 0)
+        assert [one.method for one in profiled(net, 1, 1).layers if one.method] == methods
     assert executed == [2 * 36 * 36 * 64 * 64, 2 * 9 * 24 * 24 * 64 * 64]
     monkeypatch.setenv("ARCHCOST_WINOGRAD", "maybe")
     with pytest.raises(UsageError, match=r"ARCHCOST_WINOGRAD \(='maybe'\) must be on or off"):
