@@ -49,18 +49,19 @@ class Importer:
         self.place = ""
         self.outputs = 1
         self.scopes: dict[str, str] = {}
-        self._used: set[str] = set()
+        self._used: dict[str, int] = {}
         self._owners: dict[object, Tensor] = {}
         self._nodes: dict[tuple[object, Shape], Tensor] = {}
 
     def unique(self, name: str) -> str:
         """Return ``name``, or ``name`` with a number if it is taken."""
-        name, number = cleaned(name), 0
+        name = cleaned(name)
         found = name
         while found in self._used:
-            number += 1
-            found = f"{name}_{number}"
-        self._used.add(found)
+            # Counting goes on where it ended: a model may call all of its nodes alike.
+            self._used[name] = self._used.get(name, 0) + 1
+            found = f"{name}_{self._used[name]}"
+        self._used[found] = 0
         return found
 
     def add(

@@ -281,3 +281,13 @@ def test_functions_are_written_out(tmp_path: Path) -> None:
     proto.functions.append(helper.make_function("own", "act", ["a"], ["c"], body, opsets))
     proto.opset_import.append(helper.make_opsetid("own", 1))
     assert [type(one.op).__name__ for one in read_onnx(saved(tmp_path, proto)).graph] == ["Input", "ReLU", "Neg"]
+
+
+def test_many_nodes_of_one_kind_take_time_linear_in_their_number(tmp_path: Path) -> None:
+    count = 20_000
+    nodes = [node("Relu", f"t{number}" if number else "x", f"t{number + 1}") for number in range(count)]
+    place = saved(tmp_path, model(nodes, {"x": (1, 3, 2, 2)}, f"t{count}"))
+    start = time.perf_counter()
+    graph = open_model(place)
+    assert time.perf_counter() - start < 10  # half a second; a minute where each name is compared with all others
+    assert len({one.name for one in graph}) == count + 1
