@@ -17,7 +17,7 @@ from archcost.engine.memory import Memory
 from archcost.engine.plan import GRADIENT, VALUE, Plan, logits_of
 from archcost.engine.tensors import views
 from archcost.graph import Graph, Node
-from archcost.kernels import conv
+from archcost.kernels import layers
 from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
 from archcost.kernels.layout import Array, Blocked
@@ -82,7 +82,7 @@ class Lowered:
     ) -> None:
         self.graph, self.images, self.setting = graph, images, setting
         self._threads = 0 if training or keep else setting.threads
-        ways = conv.fast(images, conv.Setting(setting.machine, setting.precision), self._threads)
+        ways = layers.fast(images, layers.Setting(setting.machine, setting.precision), self._threads)
         self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=ways)
         layout = Layout(setting.machine, setting.precision)
         if training and not keep and not wanted:

@@ -16,7 +16,7 @@ from archcost.engine.memory import Key, Need
 from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
-from archcost.kernels.conv import FastPlan, direct, gradient_halo
+from archcost.kernels.layers import FastPlan, direct, gradient_halo
 from archcost.ops import Input, Softmax
 from archcost.ops.activation import Activation
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from archcost.geometry import Shape, Sides, product
 from archcost.graph import Graph, Node
-from archcost.kernels.conv import FastPlan, direct, input_halo
+from archcost.kernels.layers import FastPlan, direct, input_halo
 from archcost.kernels.layout import Blocked
 from archcost.ops import (
     AdaptiveAvgPool2d,

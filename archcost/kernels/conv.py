@@ -7,22 +7,22 @@ return the steps that pack the weights apart from those that compute, since infe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from archcost.errors import GraphError
-from archcost.geometry import Pair, Shape, Sides, pair, resolve
-from archcost.kernels import depthwise, winograd, winograd_plan
+from archcost.geometry import Pair
+from archcost.kernels import depthwise, layers, winograd, winograd_plan
 from archcost.kernels.contraction import Panel, contraction, panel_rows
 from archcost.kernels.field import NOTHING, Field
+from archcost.kernels.layers import Layer, Setting
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.packing import packed_biases, packing
 from archcost.kernels.panels import Filters, Panels
 from archcost.kernels.passes import (
     Pass,
-    Window,
     backward_passes,
     forward_halo,
     forward_pass,
@@ -32,11 +32,9 @@ from archcost.kernels.passes import (
 from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reduce import channel_sums, collected
 from archcost.kernels.step import Step
-from archcost.kernels.target import ELEMENT_BYTES, Precision, Target
 from archcost.kernels.weight_gradient import weight_gradient
-from archcost.ops import Conv2d, ConvTranspose2d, Linear, Op, PartialConv2d, RadialBasis
-
-NO_HALO: Sides = ((0, 0), (0, 0))
+from archcost.kernels.winograd_tables import Ends
+from archcost.ops import Linear, Op, RadialBasis
 
 
 @dataclass(frozen=True)
@@ -69,112 +67,11 @@ class Parts(NamedTuple):
     compute: list[Step]
 
 
-class Layer(NamedTuple):
-    """A convolution between two maps.
-
-    Attributes:
-        filters: its weight.
-        window: how it goes from the larger map to the smaller one.
-        spreads: the layer goes from the smaller map to the larger one.
-    """
-
-    filters: Filters
-    window: Window
-    spreads: bool = False
-
-
-class Setting(NamedTuple):
-    """Which vectors there are, and the element type."""
-
-    machine: Target
-    precision: Precision
-
-
-FastPlan = Callable[[Layer, Pair], winograd_plan.Cut | None]
-"""Layer and size of its output -> how Winograd's filtering computes it, or None."""
-
-
-def direct(_layer: Layer, _size: Pair) -> winograd_plan.Cut | None:
-    """Return None: every convolution is computed the direct way."""
-    return None
-
-
-def fast(images: int, setting: Setting, threads: int) -> FastPlan:
-    """Return what chooses the way of inference for a batch of ``images`` on ``threads`` threads."""
-    if not threads or setting.precision != "float32" or not winograd_plan.allowed():
-        return direct
-
-    def plan(layer: Layer, size: Pair) -> winograd_plan.Cut | None:
-        if layer.spreads:
-            return None
-        element = ELEMENT_BYTES[setting.precision]
-        return winograd_plan.planned(layer.filters, layer.window, size, images, setting.machine, element, threads)
-
-    return plan
-
-
-def layer_of(op: Op, source: Blocked, output: Blocked) -> Layer:
-    """Return a layer that multiplies; a dense layer on a map is a convolution with a kernel of the map's size."""
-    channels, *size = source.shape
-    if isinstance(op, Linear):
-        kernel = (1, 1) if source.channels_last else (size[0], size[1])
-        return Layer(Filters(op.out_features, channels, kernel), Window(kernel))
-    return convolution_layer(op, source.shape, output.shape)
-
-
-def convolution_layer(op: Op, source: Shape, output: Shape) -> Layer:
-    """Return a convolution between maps of given shapes (C, H, W)."""
-    channels, *size = source
-    if isinstance(op, PartialConv2d):
-        kernel = pair("kernel_size", op.kernel_size)
-        return Layer(Filters(output[0], channels, kernel, 1, op.connections), Window(kernel))
-    op = cast("Conv2d | ConvTranspose2d", op)
-    kernel, stride, padding, dilation = op.window
-    window = Window(kernel, stride, resolve(padding, size, kernel, stride, dilation), dilation)
-    if isinstance(op, ConvTranspose2d):
-        return Layer(Filters(channels, op.out_channels, kernel, op.groups), window, spreads=True)
-    return Layer(Filters(op.out_channels, channels, kernel, op.groups), window)
-
-
-def input_halo(op: Op, source: Shape, output: Shape, plan: FastPlan = direct) -> Sides:
-    """Return the border that an operator's input should have, given the graph's shapes of input and output.
-
-    A narrower one costs a copy of the input at every run.
-    """
-    if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
-        return NO_HALO
-    layer = convolution_layer(op, source, output)
-    cut = plan(layer, (output[1], output[2]))
-    if cut is not None:
-        return winograd_plan.halo(layer.window, (output[1], output[2]), cut.outputs)
-    return _halo(layer, source, output, backward=False)
-
-
-def gradient_halo(op: Op, source: Shape, output: Shape) -> Sides:
-    """Return the border that the gradient of an operator's output should have; a narrower one costs a copy."""
-    if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
-        return NO_HALO
-    return _halo(convolution_layer(op, source, output), source, output, backward=True)
-
-
-def _halo(layer: Layer, source: Shape, output: Shape, *, backward: bool) -> Sides:
-    """Return the border of what a layer reads: its input, or on the way back its output's gradient."""
-    larger, smaller = (output[1:], source[1:]) if layer.spreads else (source[1:], output[1:])
-    if layer.spreads == backward:
-        return forward_halo(layer.window, larger, smaller)
-    return NO_HALO if _is_pixel(layer, smaller) else spread_halo(layer.window, larger, smaller)
-
-
-def _is_pixel(layer: Layer, smaller: Shape) -> bool:
-    """Return whether the smaller map is spread over the larger one as a dense layer's input."""
-    return smaller == (1, 1) and not layer.filters.is_depthwise
-
-
 def correlate(
     layer: Layer, source: Blocked, target: Blocked, weight: Array, bias: Array | None, setting: Setting, fusion: Fusion
 ) -> Parts:
     """Return the steps that compute the smaller map ``target`` from the larger map ``source``."""
-    cut = fast(source.images, setting, fusion.threads)(layer, target.shape[1:])
+    cut = layers.fast(source.images, setting, fusion.threads)(layer, target.shape[1:])
     if cut is not None:
         return _by_winograd(layer, source, target, weight, bias, setting, fusion, cut)
     needed = forward_halo(layer.window, source.shape[1:], target.shape[1:])
@@ -200,7 +97,7 @@ def _by_winograd(
         target.shape[0], target.lanes, bias, setting.precision, fusion.scale, fusion.shift
     )
     padding = layer.window.padding[0][0], layer.window.padding[1][0]
-    ends = winograd.Ends(source, target, fusion.residual)
+    ends = Ends(source, target, fusion.residual)
     pack, compute = winograd.winograd(
         ends, layer.filters, padding, weight, biases, fusion.scale, fusion.activation, cut, *setting
     )
@@ -211,7 +108,7 @@ def spread(
     layer: Layer, source: Blocked, target: Blocked, weight: Array, bias: Array | None, setting: Setting, fusion: Fusion
 ) -> Parts:
     """Return the steps that compute the larger map ``target`` from the smaller map ``source``."""
-    if _is_pixel(layer, source.shape[1:]):
+    if layers.is_pixel(layer, source.shape[1:]):
         return _spread_pixel(layer, source, target, weight, bias, setting, fusion)
     needed = spread_halo(layer.window, target.shape[1:], source.shape[1:])
     copies, source = with_halo(source, needed, *setting)
@@ -330,7 +227,7 @@ def forward_parts(operation: Operation, fusion: Fusion | None = None) -> Parts:
     """
     (source,), output = operation.inputs, operation.output
     require_channels(operation)
-    layer = layer_of(operation.op, source, output)
+    layer = layers.layer_of(operation.op, source, output)
     function = spread if layer.spreads else correlate
     setting = Setting(operation.machine, operation.precision)
     weight, bias = operation.parameters["weight"], operation.parameters.get("bias")
@@ -358,7 +255,7 @@ def backward(gradient: Gradient) -> list[Step]:
     """Return the steps of the gradients of a layer that multiplies: to the input, the weight and the bias."""
     operation, (target,), output = gradient.forward, gradient.inputs, gradient.output
     (source,), setting = operation.inputs, Setting(operation.machine, operation.precision)
-    layer = layer_of(operation.op, source, operation.output)
+    layer = layers.layer_of(operation.op, source, operation.output)
     steps: list[Step] = []
     if "weight" in gradient.parameters:
         larger, smaller = (output, source) if layer.spreads else (source, output)

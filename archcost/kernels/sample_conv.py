@@ -12,8 +12,8 @@ from itertools import product
 
 import numpy as np
 
-from archcost.kernels.conv import Layer, convolution_layer
 from archcost.kernels.field import Field
+from archcost.kernels.layers import Layer, convolution_layer
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.panels import Filters

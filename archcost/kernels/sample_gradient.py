@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from archcost.kernels.accumulate import accumulated
-from archcost.kernels.conv import Layer
 from archcost.kernels.field import Field
+from archcost.kernels.layers import Layer
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.panels import pieces
 from archcost.kernels.passes import Window, forward_halo, forward_pass, with_halo

@@ -18,7 +18,7 @@ from archcost.engine.team import team
 from archcost.errors import OperatorError
 from archcost.geometry import Shape, Sides, pair, resolve
 from archcost.graph import Graph
-from archcost.kernels import conv
+from archcost.kernels.layers import gradient_halo, input_halo
 from archcost.kernels.layout import Blocked
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.step import Step
@@ -197,12 +197,12 @@ class Built:
             made.memory[...] = (channels < size[0])[None, :, None, None, :]  # ones, the border too
             return made
 
-        self.input = tensor(shape, conv.input_halo(op, shape, output))
+        self.input = tensor(shape, input_halo(op, shape, output))
         self.output = tensor(output, NONE)
         self.operation = Operation(
             op, (self.input,), self.output, (shape,), output, self.parameters, {}, machine, "float64", training=True
         )
-        self.gradient = tensor(output, conv.gradient_halo(op, shape, output))
+        self.gradient = tensor(output, gradient_halo(op, shape, output))
         self.target = tensor(shape, NONE)
         self.to_weights = {name: np.zeros_like(array) for name, array in self.parameters.items()}
 

@@ -11,7 +11,7 @@ import numpy as np
 from archcost.engine.program import Program
 from archcost.engine.team import team
 from archcost.geometry import Pair, Sides, resolve
-from archcost.kernels import conv
+from archcost.kernels import layers
 from archcost.kernels.layout import Blocked
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.table import KERNELS
@@ -153,14 +153,14 @@ class Layer:
         source, result = map_shape or _image(shape, channels_last), _image(out, channels_last)
         self.x = generator.normal(size=(images, *source)).astype(precision)
         self.gradient = generator.normal(size=(images, *result)).astype(precision)
-        border = conv.input_halo(op, source, result) if halo else NONE
+        border = layers.input_halo(op, source, result) if halo else NONE
         self.input = self._tensor(self.x, border, channels_last)
         self.output = self._tensor(np.full((images, *result), JUNK), AROUND if result[1:] != (1, 1) else NONE)
         self.operation = Operation(
             op, (self.input,), replace(self.output, channels_last=channels_last), (shape,), out, self.parameters, {},
             TARGETS[target], precision, training=True,
         )  # fmt: skip
-        self.border = conv.gradient_halo(op, source, result) if halo else NONE
+        self.border = layers.gradient_halo(op, source, result) if halo else NONE
 
     def _tensor(self, values: Array, halo: Sides, channels_last: bool = False) -> Blocked:
         made = Blocked.make(len(values), values.shape[1:], halo, self.lanes, self.precision)

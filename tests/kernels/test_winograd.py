@@ -17,8 +17,8 @@ from archcost.engine.timing import profiled
 from archcost.errors import UsageError
 from archcost.geometry import Pair
 from archcost.graph import Graph
-from archcost.kernels import conv, winograd_plan
-from archcost.kernels.conv import Layer
+from archcost.kernels import layers, winograd_plan
+from archcost.kernels.layers import Layer
 from archcost.kernels.panels import Filters
 from archcost.kernels.passes import Window
 from archcost.kernels.target import current
@@ -36,7 +36,7 @@ def forcing(patch: pytest.MonkeyPatch) -> Forcing:
         def plan(layer: Layer, _size: Pair) -> Cut | None:
             return cut if not layer.spreads and winograd_plan.fits(layer.filters, layer.window) else None
 
-        patch.setattr(conv, "fast", lambda _images, _setting, threads: plan if threads else conv.direct)
+        patch.setattr(layers, "fast", lambda _images, _setting, threads: plan if threads else layers.direct)
 
     return chosen
 
