@@ -21,7 +21,7 @@ VALUES = np.random.default_rng(1).standard_normal(65_537).astype(np.float32)
 """Repeated to fill every parameter: 100 million numbers need not be drawn one by one for this."""
 
 
-MOST_PARAMETERS = 100_000_000
+MOST_PARAMETERS = 60_000_000
 """Of a larger network the first layers are run, up to this many parameters: the machine may be small."""
 
 

@@ -18,6 +18,10 @@ from archcost.ops import Op
 
 Array = np.ndarray[Any, Any]
 PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
+TARGETS_AND_PRECISIONS = [
+    (target, precision) for target in TARGETS for precision in PRECISIONS if (target, precision) != ("neon", "float64")
+]
+"""Here, float64 vectors of "neon" are those of "portable" with more registers: its float32 tells what these do."""
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 HALO = ((1, 2), (0, 1))
 JUNK = 3.25

@@ -15,9 +15,10 @@ from archcost.errors import OperatorError
 from archcost.kernels import conv
 from archcost.kernels.layout import Blocked, aligned
 from archcost.kernels.operation import Gradient
-from archcost.kernels.target import TARGETS, Precision
+from archcost.kernels.target import Precision
 from archcost.ops import Conv2d, ConvTranspose2d, Op, PartialConv2d
 from tests.kernels.convolving import Layer, check, correlated, error, plan_of
+from tests.kernels.running import TARGETS_AND_PRECISIONS
 
 TOLERANCE = {"float32": 3e-6, "float64": 1e-13}
 
@@ -55,8 +56,7 @@ CASES: dict[str, tuple[Op, tuple[int, int, int]]] = {
 }
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "precision"), TARGETS_AND_PRECISIONS)
 @pytest.mark.parametrize("name", CASES)
 def test_every_kind_on_every_target(name: str, target: str, precision: Precision) -> None:
     op, shape = CASES[name]
@@ -84,7 +84,7 @@ def convolutions(draw: Any) -> tuple[Op, tuple[int, int, int]]:
 
 
 @given(convolutions(), st.integers(1, 3), st.booleans())
-@settings(max_examples=110)
+@settings(max_examples=80)
 def test_generated_convolutions(case: tuple[Op, tuple[int, int, int]], images: int, adds: bool) -> None:
     op, shape = case
     try:

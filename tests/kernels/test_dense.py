@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from archcost.errors import GraphError
-from archcost.kernels.target import TARGETS, Precision
+from archcost.kernels.target import Precision
 from archcost.ops import Linear, RadialBasis
 from tests.kernels.convolving import Layer, check
-from tests.kernels.running import Case, close, differences
+from tests.kernels.running import TARGETS_AND_PRECISIONS, Case, close, differences
 
 TOLERANCE = {"float32": 3e-6, "float64": 1e-13}
 CASES: dict[str, tuple[Linear, dict[str, Any]]] = {
@@ -24,8 +24,7 @@ CASES: dict[str, tuple[Linear, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "precision"), TARGETS_AND_PRECISIONS)
 @pytest.mark.parametrize("name", CASES)
 def test_dense_layers(name: str, target: str, precision: Precision) -> None:
     op, options = CASES[name]

@@ -163,7 +163,7 @@ def test_layer_norm(shape: tuple[int, ...], axis: int, dtype: str, target: str, 
         close(case.forward(), wanted, TOLERANCE[dtype])
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     form=st.sampled_from(FORMS), affine=st.booleans(), threads=st.integers(1, 3), target=st.sampled_from([*TARGETS]),
     halo=st.booleans(),

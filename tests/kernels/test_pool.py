@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from archcost.errors import OperatorError
 from archcost.geometry import adaptive_window, resolve
 from archcost.kernels.pool import maximum
-from archcost.kernels.target import TARGETS
 from archcost.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d, Op, SubsamplingPool2d
+from tests.kernels.running import TARGETS_AND_PRECISIONS
 
 from .moved import Array, Case, close, numbers
 
@@ -72,8 +72,7 @@ POOLS: list[Op] = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "dtype"), TARGETS_AND_PRECISIONS)
 @pytest.mark.parametrize("op", POOLS, ids=str)
 def test_every_target_agrees_with_loops(op: Op, target: str, dtype: str) -> None:
     x = numbers((2, 19, 12, 11), 1, dtype)

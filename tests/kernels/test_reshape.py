@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcost.kernels.target import TARGETS
 from archcost.ops import ChannelShuffle, Concat, Flatten, Identity, Op, Pad, Reshape, Slice, Split, Transpose
+from tests.kernels.running import TARGETS_AND_PRECISIONS
 
 from .moved import Array, Case, close, numbers
 
@@ -101,8 +101,7 @@ CASES: list[tuple[Op, list[tuple[int, ...]], tuple[bool, bool]]] = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("target", "dtype"), TARGETS_AND_PRECISIONS)
 @pytest.mark.parametrize(("op", "shapes", "last"), CASES, ids=[f"{op}-{shapes}" for op, shapes, _ in CASES])
 def test_every_target_moves_as_numpy_does(
     op: Op, shapes: list[tuple[int, ...]], last: tuple[bool, bool], target: str, dtype: str
