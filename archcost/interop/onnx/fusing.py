@@ -45,12 +45,21 @@ class Call:
     notes: Sequence[Any] = ()
 
 
+def _printable(name: str | bytes) -> str:
+    """Return the name of an operator, for errors of one line too: no known one holds control characters.
+
+    Names that are no UTF-8 come as bytes.
+    """
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def calls(graph: GraphProto) -> list[Call]:
     """Return the nodes of ``graph``, those that belong together as one."""
     found = [
         Call(
-            node.op_type, node.domain, node.name, tuple(node.input), tuple(node.output), node.attribute,
-            node.metadata_props,
+            _printable(node.op_type), _printable(node.domain), node.name, tuple(node.input), tuple(node.output),
+            node.attribute, node.metadata_props,
         )
         for node in graph.node
     ]  # fmt: skip

@@ -283,6 +283,12 @@ def test_functions_are_written_out(tmp_path: Path) -> None:
     assert [type(one.op).__name__ for one in read_onnx(saved(tmp_path, proto)).graph] == ["Input", "ReLU", "Neg"]
 
 
+def test_an_operator_whose_name_holds_control_characters_is_one_line(tmp_path: Path) -> None:
+    place = saved(tmp_path, model([node("Re\nl\x00u", "x", "y")], {"x": (1, 3, 2, 2)}, "y"))
+    with pytest.raises(ModelError, match=r"node 'y' \(Re\?l\?u\): the operator Re\?l\?u is not known"):
+        open_model(place)
+
+
 def test_many_nodes_of_one_kind_take_time_linear_in_their_number(tmp_path: Path) -> None:
     count = 20_000
     nodes = [node("Relu", f"t{number}" if number else "x", f"t{number + 1}") for number in range(count)]
