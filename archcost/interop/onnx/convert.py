@@ -36,8 +36,8 @@ DOMAINS = ("", "ai.onnx")
 NEVER_FOLDED = frozenset({"Constant", "Shape", "Size", "Cast", "Split", "Dropout"})
 """Operators whose converters deal with constants themselves."""
 
-DAMAGED = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
-"""What Python and NumPy raise over numbers that make no sense."""
+DAMAGED = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What Python and NumPy raise over numbers that make no sense, and over attributes of another type."""
 
 
 @dataclass(frozen=True)

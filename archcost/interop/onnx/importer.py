@@ -25,6 +25,10 @@ from archcost.ops import Concat, Constant, Flatten, Op, Parameter, Reshape, Slic
 Weights = dict[str, Callable[[], Array]]
 
 
+MOST_PARTS = 1024
+"""Parts of a first axis that is no batch: each of them takes nodes of its own."""
+
+
 class Importer:
     """A model that is being converted.
 
@@ -220,6 +224,10 @@ class Importer:
             return self.like(x, function(x.tensor))
         if not x.shape:
             raise ModelError("its input has no axes")
+        if x.shape[0] > MOST_PARTS:
+            raise ModelError(
+                f"its input of {shape_text(x.shape)} has no batch, and more than {MOST_PARTS:,} parts to compute apart"
+            )
         results = []
         for index in range(x.shape[0]):
             part = x.tensor

@@ -289,6 +289,17 @@ def test_an_operator_whose_name_holds_control_characters_is_one_line(tmp_path: P
         open_model(place)
 
 
+def test_attributes_of_another_type_and_too_many_parts_are_one_line(tmp_path: Path) -> None:
+    mode = node("Resize", "x   s", "y", coordinate_transformation_mode=3)
+    sizes = {"s": values(4) * 0 + 4}
+    damaged = model([mode], {"x": (1, 3, 2, 2)}, "y", {"s": sizes["s"].astype("int64")})
+    with pytest.raises(ModelError, match=r"node 'y' \(Resize\): its inputs or attributes make no sense"):
+        open_model(saved(tmp_path, damaged))
+    turned = [node("Transpose", "x", "a", perm=[1, 0, 2, 3]), node("GlobalAveragePool", "a", "y")]
+    with pytest.raises(ModelError, match="more than 1,024 parts to compute apart"):
+        open_model(saved(tmp_path, model(turned, {"x": (3, 2000, 2, 2)}, "y")))
+
+
 def test_many_nodes_of_one_kind_take_time_linear_in_their_number(tmp_path: Path) -> None:
     count = 20_000
     nodes = [node("Relu", f"t{number}" if number else "x", f"t{number + 1}") for number in range(count)]
