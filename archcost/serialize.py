@@ -54,7 +54,7 @@ def from_json(text: str) -> Graph:
         raise GraphError(f"not JSON: {error}") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-        raise GraphError(f"`schema` (={found!r}) must be {SCHEMA!r}")
+        raise GraphError(f"`schema` (={shown(found)}) must be {SCHEMA!r}")
     for key in data:
         if key not in _KEYS:
             raise GraphError(f"a graph file has no `{shown(key)[1:-1]}`{did_you_mean(key, _KEYS)}")

@@ -60,8 +60,15 @@ class Imported:
     constants: Mapping[str, Array] = field(default_factory=dict)
 
     def state(self) -> dict[str, Array]:
-        """Return all weights by name; truth values as numbers."""
-        arrays = {name: np.asarray(load()) for name, load in self.weights.items()}
+        """Return all weights by name; truth values as numbers.
+
+        Raises:
+            ModelError: if the numbers of a tensor are not as many as its shape says.
+        """
+        try:
+            arrays = {name: np.asarray(load()) for name, load in self.weights.items()}
+        except ValueError as error:
+            raise ModelError(f"its weights do not fit the layers that read them ({error})") from None
         return {name: array.astype(np.float32) if array.dtype == bool else array for name, array in arrays.items()}
 
 
