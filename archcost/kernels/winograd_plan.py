@@ -28,6 +28,9 @@ SCRATCH_BYTES = 640 * 1024
 """Scratch memory of a unit that stays in the second cache level."""
 
 DIRECT_EFFICIENCY = 0.93
+PLANNED_THREADS = 2
+"""Threads for which the way is chosen, however many there are."""
+
 LEAST_GAIN = 1.1
 """Winograd is used where it is so many times faster by the model."""
 
@@ -82,14 +85,16 @@ def planned(
     lanes = machine.vector_bytes // element
     if not fits(filters, window) or min(filters.inputs, filters.outputs) < lanes:
         return None
-    direct = _direct(filters, size, images, lanes, element, threads)
-    found = [
+    # Results must not depend on the number of threads: it chooses how the work is cut, never what is computed.
+    direct = _direct(filters, size, images, lanes, element, PLANNED_THREADS)
+    cycles, best = min(
         candidate
         for outputs in (2, 4)
-        for candidate in _candidates(filters, size, images, outputs, lanes, element, threads)
-    ]
-    cycles, best = min(found)
-    return best if cycles * LEAST_GAIN <= direct else None
+        for candidate in _candidates(filters, size, images, outputs, lanes, element, PLANNED_THREADS)
+    )
+    if cycles * LEAST_GAIN > direct:
+        return None
+    return min(_candidates(filters, size, images, best.outputs, lanes, element, threads))[1]
 
 
 def _blocks(filters: Filters, lanes: int) -> tuple[int, int]:

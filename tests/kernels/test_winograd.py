@@ -145,6 +145,19 @@ def test_what_is_planned() -> None:
     assert plan_of(512, 512, (1, 1)) is None  # its weights alone take longer
 
 
+@pytest.mark.parametrize("size", [4, 7, 14, 28, 56])
+@pytest.mark.parametrize("channels", [16, 64, 256, 512])
+def test_the_number_of_threads_does_not_choose_what_is_computed(channels: int, size: int) -> None:
+    window, filters = Window((3, 3), padding=((1, 1), (1, 1))), Filters(channels, channels, (3, 3))
+    for images in (1, 2, 8):
+        cuts = [
+            winograd_plan.planned(filters, window, (size, size), images, current(), 4, threads)
+            for threads in (1, 2, 3, 8, 64)
+        ]
+        assert len({cut and cut.outputs for cut in cuts}) == 1
+        assert all(cut is None or cut.threads == threads for cut, threads in zip(cuts, (1, 2, 3, 8, 64)))
+
+
 def test_the_border_reaches_to_the_last_tile() -> None:
     window = Window((3, 3), padding=((1, 1), (0, 0)))
     assert winograd_plan.halo(window, (14, 8), 4) == ((1, 3), (0, 0))
