@@ -39,7 +39,7 @@ class Setting:
         precision: element type.
         parameters, buffers: by name (``layer1.0.conv1.weight``).
         random: seed, iteration and node number for each node, as the masks read them.
-        threads: that fast ways of inference are planned for; 0: only direct ones.
+        threads: that fast ways are planned for; 0: only direct ones.
     """
 
     machine: Target
@@ -66,6 +66,7 @@ class Lowered:
         tensors: node -> its output. Tensors share memory: only while one is alive do its values mean something.
         inputs, outputs: name -> array (N, ...) of the graph's shape for what enters and leaves.
         logits: the first output before a final softmax, (N, ...).
+        fast: which convolutions are computed in a fast way.
         forward: the steps; ``finish`` writes the outputs.
     """
 
@@ -81,13 +82,13 @@ class Lowered:
         keep: bool = False,
     ) -> None:
         self.graph, self.images, self.setting = graph, images, setting
-        self._threads = 0 if training or keep else setting.threads
-        ways = layers.fast(images, layers.Setting(setting.machine, setting.precision), self._threads)
-        self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=ways)
         layout = Layout(setting.machine, setting.precision)
         if training and not keep and not wanted:
             layout = training_layout(graph, images, *layout[:2], logits_of(graph))
         self.layout = layout
+        threads = 0 if keep or layout.samples else setting.threads
+        self.fast = layers.fast(images, layers.Setting(setting.machine, setting.precision), threads, packs=training)
+        self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast)
         lanes = setting.machine.lanes(setting.precision)
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
         self.memory = Memory(needs, layout.images(images), lanes, setting.precision)
@@ -141,7 +142,7 @@ class Lowered:
             step, scale, shift = folded(self._operation(chain.norm))
             steps.append(replace(step, prepares=True))
         residual = self.tensors[chain.residual] if chain.residual else None
-        fusion = Fusion(chain.activation, residual, scale, shift, self._threads)
+        fusion = Fusion(chain.activation, residual, scale, shift, self.fast)
         steps += self.layout.multiplied(replace(head, output=self.tensors[chain.last]), fusion)
         return [replace(step, name=chain.head.name) for step in steps]
 
@@ -171,6 +172,7 @@ class Lowered:
             training=self.plan.training and learns,
             random=int(setting.random[self._numbers[node.name]].ctypes.data),
             name=node.name,
+            fast=self.fast,
         )
 
 

@@ -148,7 +148,9 @@ class Plan:
             if not any(self.depends[name] for name in node.inputs):
                 continue
             source = graph.input_shapes(node)[0]
-            result[node.name] = wider(result[node.name], gradient_halo(node.op, source, graph.shapes[node.name]))
+            result[node.name] = wider(
+                result[node.name], gradient_halo(node.op, source, graph.shapes[node.name], self._fast)
+            )
         return result
 
 
