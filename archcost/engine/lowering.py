@@ -15,9 +15,9 @@ from archcost.engine.fusion import Chain
 from archcost.engine.layouts import Layout, training_layout
 from archcost.engine.memory import Memory
 from archcost.engine.plan import GRADIENT, VALUE, Plan, logits_of
-from archcost.engine.tensors import views
+from archcost.engine.tensors import narrow_inputs, views
 from archcost.graph import Graph, Node
-from archcost.kernels import layers
+from archcost.kernels import layers, narrow
 from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
 from archcost.kernels.layout import Array, Blocked
@@ -91,6 +91,11 @@ class Lowered:
         self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast)
         lanes = setting.machine.lanes(setting.precision)
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
+        self._narrow = (
+            frozenset() if keep or layout.samples else narrow_inputs(graph, self.plan.holder, lanes, self.fast)
+        )
+        for name in self._narrow:
+            needs[VALUE, name] = replace(needs[VALUE, name], lanes=graph.shapes[name][0])
         self.memory = Memory(needs, layout.images(images), lanes, setting.precision)
         held = {name: tensor for (kind, name), tensor in self.memory.tensors.items() if kind == VALUE}
         self.tensors = views(graph, images, self.plan.holder, held, lanes, setting.precision)
@@ -149,7 +154,10 @@ class Lowered:
     def _node(self, node: Node) -> list[Step]:
         if isinstance(node.op, Input):
             plain = self.inputs[node.name]
-            steps = self.layout.entered(self.tensors[node.name], plain, self.graph.shapes[node.name])
+            tensor, setting = self.tensors[node.name], self.setting
+            if node.name in self._narrow:
+                return [replace(narrow.entered(tensor, plain, setting.machine, setting.precision), name=node.name)]
+            steps = self.layout.entered(tensor, plain, self.graph.shapes[node.name])
             return [replace(step, name=node.name) for step in steps]
         operation = self._operation(node)
         self.operations[node.name] = operation

@@ -27,6 +27,7 @@ from archcost.kernels.passes import (
     forward_halo,
     forward_pass,
     spread_halo,
+    taps_in_line,
     with_halo,
 )
 from archcost.kernels.pointwise import Operand, pointwise
@@ -154,10 +155,17 @@ def _passes(
         panels = _panels(layer.filters, one.taps, vectors, target, transposed=transposed)
         if one.taps:
             packed.append(panels)
-        rows, tables = panel_rows(panels, one.offsets or (0,), biases, field, is_filling=not one.taps)
+        times = taps_in_line(one.offsets, panels.depth * panels.memory.itemsize)
+        rows, tables = panel_rows(panels, one.offsets[::times] or (0,), biases, field, is_filling=not one.taps)
         keep = [source, target, fusion.residual, biases, panels.memory, *tables]
         step = contraction(
-            field, rows, panels.depth, *setting, keep, input_bytes=source.memory.nbytes, activation=fusion.activation
+            field,
+            rows,
+            panels.depth * times,
+            *setting,
+            keep,
+            input_bytes=source.memory.nbytes,
+            activation=fusion.activation,
         )
         compute.append(step)
     return Parts([*biases_steps, *packing(packed, weight, *setting, fusion.scale)], compute)

@@ -150,6 +150,20 @@ def backward_passes(window: Window, source: Blocked, target: Blocked, residual: 
     return result
 
 
+def taps_in_line(offsets: Sequence[int], size: int) -> int:
+    """Return how many taps in turn read what lies side by side: the micro-kernel goes through them as through one.
+
+    Args:
+        offsets: byte offset of each tap in the source.
+        size: bytes that a tap reads of a pixel.
+    """
+    for times in range(len(offsets), 1, -1):
+        lines = [offsets[first : first + times] for first in range(0, len(offsets), times)]
+        if all(len(line) == times and line == tuple(range(line[0], line[0] + times * size, size)) for line in lines):
+            return times
+    return 1
+
+
 def with_halo(source: Blocked, needed: Sides, machine: Target, precision: Precision) -> tuple[list[Step], Blocked]:
     """Return a tensor whose border is wide enough, and the step that copies ``source`` to it where its own is not."""
     if all(have >= want for axis in (0, 1) for have, want in zip(source.halo[axis], needed[axis])):

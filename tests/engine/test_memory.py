@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archcost.build import Sequential
+from archcost.engine import memory as memory_module
 from archcost.engine.lowering import Lowered, Setting
 from archcost.engine.memory import Memory, Need, offsets
 from archcost.engine.network import Network
@@ -62,7 +63,13 @@ def test_only_borders_that_others_write_into_are_cleared() -> None:
     memory = Memory(dict(list(needs.items())[:2]), 1, 4, "float32")
     assert memory.uncleared == set()
     memory = Memory(needs, 1, 4, "float32")
-    assert memory.uncleared == {("value", "a"), ("value", "b"), ("value", "c")}
+    assert memory.uncleared == set()  # small: a and b share bytes, c lies apart
+    assert len({memory.tensors["value", name].address() for name in "ab"}) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_module, "SMALL", 0)
+        shared = Memory(needs, 1, 4, "float32")
+    assert shared.uncleared == {("value", "a"), ("value", "b"), ("value", "c")}
+    assert shared.bytes < memory.bytes
     assert all(not tensor.memory.any() for tensor in memory.tensors.values())
 
 
