@@ -19,11 +19,11 @@ from archcost.kernels.layout import Blocked, aligned
 Key = tuple[str, str]
 """Names a tensor of a program: what it holds, and the node that it belongs to."""
 
-SPARE = 4 * 2**20
+SPARE = 6 * 2**20
 """Bytes for each image that may be spent to keep borders apart, which saves clearing them before each use."""
 
-SMALL = 2**20
-"""Bytes of an image's map up to which clearing its border takes a share of the time of its layer."""
+SMALL = 2**18
+"""Elements of an image's map up to which clearing its border takes a share of the time of its layer."""
 
 PLACE = 256
 """Tensors start at multiples of this many bytes: a few cache lines, so that neighbours do not share one."""
@@ -38,6 +38,7 @@ class Need:
         halo: ((top, bottom), (left, right)).
         first, last: numbers of the first and the last piece of work that touches it.
         lanes: channels of a block; 0 for those of a vector.
+        images: that it holds; 0 for the batch.
     """
 
     shape: tuple[int, int, int]
@@ -45,6 +46,7 @@ class Need:
     first: int
     last: int
     lanes: int = 0
+    images: int = 0
 
 
 class Memory:
@@ -70,7 +72,7 @@ class Memory:
         last = np.array([need.last for need in needs.values()], np.int64)
         layouts = [(sizes[key], need.halo) for key, need in needs.items()]
         places = offsets(rounded, first, last)
-        apart = offsets(rounded, first, last, _borders(layouts, rounded // images))
+        apart = offsets(rounded, first, last, _borders(layouts))
         if max(apart + rounded, default=0) <= max(places + rounded, default=0) + SPARE * images:
             places = apart
         ends = places + rounded
@@ -82,26 +84,18 @@ class Memory:
         for (key, need), layout, end in zip(needs.items(), placed, ends):
             start, size, halo = layout
             memory = block[start // item :][: prod(size)].reshape(size)
-            self.tensors[key] = Blocked(images, need.shape, halo, need.lanes or lanes, memory)
+            self.tensors[key] = Blocked(size[0], need.shape, halo, need.lanes or lanes, memory)
             sharing = np.flatnonzero((places < end) & (start < ends))
             # Tensors of one layout have their borders at the same bytes, which stay zero.
             if any(map(any, halo)) and any(placed[other] != layout for other in sharing):
                 self.uncleared.add(key)
 
 
-def _borders(layouts: Sequence[tuple[tuple[int, ...], Sides]], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return a number for each tensor: those of equal numbers above 0 have their borders at the same bytes.
-
-    Args:
-        layouts: axes and border of each tensor.
-        sizes: bytes that an image takes of it.
-    """
+def _borders(layouts: Sequence[tuple[tuple[int, ...], Sides]]) -> npt.NDArray[np.int64]:
+    """Return a number for each tensor: those of equal numbers above 0 have their borders at the same bytes."""
     numbers = {layout: index for index, layout in enumerate(dict.fromkeys(layouts), 1)}
     return np.array(
-        [
-            numbers[shape, halo] if any(map(any, halo)) and size <= SMALL else 0
-            for (shape, halo), size in zip(layouts, sizes.tolist())
-        ],
+        [numbers[shape, halo] if any(map(any, halo)) and prod(shape[1:]) <= SMALL else 0 for shape, halo in layouts],
         np.int64,
     )
 
@@ -111,7 +105,7 @@ def _memory_shape(need: Need, images: int, lanes: int) -> tuple[int, ...]:
     channels, height, width = need.shape
     rows, columns = height + sum(need.halo[0]), width + sum(need.halo[1])
     lanes = need.lanes or lanes
-    return images, -(-channels // lanes), rows, columns, lanes
+    return need.images or images, -(-channels // lanes), rows, columns, lanes
 
 
 def offsets(

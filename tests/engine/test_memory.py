@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from archcost.build import Sequential
 from archcost.engine import memory as memory_module
+from archcost.engine import stages
 from archcost.engine.lowering import Lowered, Setting
 from archcost.engine.memory import Memory, Need, offsets
 from archcost.engine.network import Network
@@ -118,12 +119,25 @@ def test_what_lies_in_the_memory_before_does_not_matter(graph: Any) -> None:
     check_training(graph())
 
 
-def check_inference(graph: Graph) -> None:
+def test_images_that_go_through_the_first_layers_one_by_one_share_memory_safely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stages, "LARGE_MAPS", 4096)
+    monkeypatch.setattr(stages, "PRODUCTS_FOR_A_BYTE", 10**6)
+    for name in ("mobilenet_v2", "googlenet"):
+        check_inference(load(name, input_size=(3, 64, 64)), staged=True)
+
+
+def check_inference(graph: Graph, *, staged: bool = False) -> None:
     """Compare a run on poisoned memory, fused, with one in which every operator has memory of its own."""
     net = Network(graph)
     images, _ = batch(graph, 2, "float32")
     net(images)
     memory = net.inference_memory(2)
+    assert (
+        any(one.images != tensor.images for one in memory.tensors.values() for tensor in memory.tensors.values())
+        is staged
+    )
     poison(memory)
     shared = np.asarray(net(images))
     apart = Lowered(graph, 2, net.setting, training=False, keep=True)
