@@ -14,7 +14,7 @@ import numpy as np
 
 from archcost.engine.fusion import Chain
 from archcost.engine.layouts import Layout, training_layout
-from archcost.engine.memory import Memory
+from archcost.engine.memory import Key, Memory
 from archcost.engine.plan import ALONE, GRADIENT, VALUE, Plan, Work, logits_of
 from archcost.engine.stages import first_stage
 from archcost.engine.tensors import narrow_inputs, views
@@ -97,7 +97,7 @@ class Lowered:
         self.plan = Plan(
             graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast,
             stage=stage if images > 1 and not training and not keep else None,
-            fast_alone=layers.fast(1, kernels, threads),
+            fast_alone=layers.fast(1, kernels, threads), lanes=lanes,
         )  # fmt: skip
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
         usual = keep or layout.samples
@@ -106,6 +106,7 @@ class Lowered:
             needs[VALUE, name] = replace(needs[VALUE, name], lanes=graph.shapes[name][0])
         self.memory = Memory(needs, layout.images(images), lanes, setting.precision)
         self.tensors = self._views(images, VALUE)
+        self._cleared: set[Key] = set()
         self.inputs = {node.name: self._plain(node.name) for node in graph.inputs}
         self.outputs = {name: self._plain(name) for name in graph.outputs}
         self.logits = self.outputs.get(logits_of(graph), self._plain(logits_of(graph)))
@@ -144,6 +145,7 @@ class Lowered:
         self.tensors = alone = self._views(1, VALUE, ALONE)
         steps = [step for name in crossing for step in self.cleared(VALUE, name)]
         entering = [work.node for work in works if isinstance(work.node.op, Input)]
+        clearing = {node.name: self.cleared(VALUE, node.name) for node in entering}
         rest: list[Step] = []
         for work in works:
             if work.node not in entering:
@@ -151,7 +153,7 @@ class Lowered:
                 rest += self._work(work)
         for image in range(self.images):
             for node in entering:
-                steps += [*self.cleared(VALUE, node.name), *self._entered(node, self.inputs[node.name][image:][:1])]
+                steps += [*clearing[node.name], *self._entered(node, self.inputs[node.name][image:][:1])]
             steps += [step for step in rest if not (image and step.prepares)]
             for name in crossing:
                 part = replace(whole[name], images=1, memory=whole[name].memory[image:][:1])
@@ -164,7 +166,11 @@ class Lowered:
     def cleared(self, kind: str, name: str) -> list[Step]:
         """Return what must run before a tensor is written for the first time."""
         key = kind, self.plan.holder[name]
-        return [replace(cleared(self.memory.tensors[key]), name=name)] if key in self.memory.uncleared else []
+        key = self.memory.wholes.get(key, key)
+        if key not in self.memory.uncleared or key in self._cleared:
+            return []
+        self._cleared.add(key)
+        return [replace(cleared(self.memory.tensors[key]), name=name)]
 
     def _plain(self, name: str) -> Array:
         """Return a plain array of the graph's shape for what enters or leaves."""

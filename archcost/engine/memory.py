@@ -7,7 +7,7 @@ size: Pisarchyk & Lee 2020, Efficient Memory Management for Deep Neural Net Infe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -39,6 +39,7 @@ class Need:
         first, last: numbers of the first and the last piece of work that touches it.
         lanes: channels of a block; 0 for those of a vector.
         images: that it holds; 0 for the batch.
+        inside: the tensor that it is a part of, and its first block there; None: it has a place of its own.
     """
 
     shape: tuple[int, int, int]
@@ -47,6 +48,7 @@ class Need:
     last: int
     lanes: int = 0
     images: int = 0
+    inside: tuple[Key, int] | None = None
 
 
 class Memory:
@@ -61,11 +63,14 @@ class Memory:
     Attributes:
         tensors: key -> tensor; all zero at first.
         uncleared: keys of the tensors whose border another tensor writes into: it must be cleared before each use.
+        wholes: part -> the tensor that it is a part of.
         bytes: size of the block.
     """
 
     def __init__(self, needs: Mapping[Key, Need], images: int, lanes: int, dtype: npt.DTypeLike) -> None:
         item = np.dtype(dtype).itemsize
+        parts = {key: (need, *need.inside) for key, need in needs.items() if need.inside}
+        needs = {key: need for key, need in needs.items() if not need.inside}
         sizes = {key: _memory_shape(need, images, lanes) for key, need in needs.items()}
         rounded = np.array([-(-prod(size) * item // PLACE) * PLACE for size in sizes.values()], np.int64)
         first = np.array([need.first for need in needs.values()], np.int64)
@@ -89,6 +94,11 @@ class Memory:
             # Tensors of one layout have their borders at the same bytes, which stay zero.
             if any(map(any, halo)) and any(placed[other] != layout for other in sharing):
                 self.uncleared.add(key)
+        self.wholes = {key: whole for key, (_, whole, _) in parts.items()}
+        for key, (need, whole, first_block) in parts.items():
+            tensor = self.tensors[whole]
+            blocks = slice(first_block, first_block - (-need.shape[0] // lanes))
+            self.tensors[key] = replace(tensor, shape=need.shape, memory=tensor.memory[:, blocks])
 
 
 def _borders(layouts: Sequence[tuple[tuple[int, ...], Sides]]) -> npt.NDArray[np.int64]:

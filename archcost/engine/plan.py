@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from archcost.engine.fusion import Chain, activated, chains
+from archcost.engine.joined import with_parts
 from archcost.engine.memory import Key, Need
 from archcost.engine.stages import Stage, StageRule
 from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
@@ -59,6 +60,7 @@ class Plan:
         fast: which convolutions are computed in a fast way.
         stage: the work that is done image by image, given the others' order and tensors; None: nothing.
         fast_alone: which convolutions of it are computed in a fast way.
+        lanes: channels of a block, for concatenation in place in inference; 0: all inputs are copied.
 
     Attributes:
         holder: node -> the node whose tensor it uses.
@@ -81,9 +83,10 @@ class Plan:
         fast: FastPlan = direct,
         stage: StageRule | None = None,
         fast_alone: FastPlan = direct,
+        lanes: int = 0,
     ) -> None:
         self.graph, self.training = graph, training
-        self._fast, self._fast_alone = fast, fast_alone
+        self._fast, self._fast_alone, self._lanes = fast, fast_alone, lanes
         self.trained, self.wanted = trained, wanted
         self.holder = aliases(graph, training=training, in_place=training and not keep)
         self.in_place = frozenset(
@@ -163,7 +166,9 @@ class Plan:
                 result[key] = replace(need, first=BEFORE)
             else:
                 result[key] = replace(need, images=1)
-        return result
+        if self.training or keep or not self._lanes:
+            return result
+        return with_parts(graph, self.holder, result, (VALUE, ALONE), self._lanes)
 
     def _gradient_halos(self) -> dict[str, Sides]:
         """Return the border of each gradient: what the convolution that made the tensor needs to go back."""
