@@ -6,7 +6,7 @@ differ in which tensors share memory, and in what is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from archcost.engine.fusion import Chain
 from archcost.engine.layouts import Layout, training_layout
 from archcost.engine.memory import Memory
-from archcost.engine.plan import GRADIENT, VALUE, Plan, logits_of
+from archcost.engine.plan import GRADIENT, VALUE, Plan, Work, logits_of
 from archcost.engine.tensors import views
 from archcost.graph import Graph, Node
 from archcost.kernels import layers
@@ -28,6 +28,7 @@ from archcost.kernels.reshape import graph_steps
 from archcost.kernels.step import Integers, Step
 from archcost.kernels.target import Precision, Target
 from archcost.ops import Input
+from archcost.recomputation import Segment
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Lowered:
         trained: nodes whose parameters are trained: a frozen BatchNorm uses its running statistics.
         wanted: names of inputs of the graph that get a gradient too.
         keep: compute every operator alone, and keep all tensors.
+        segments: of the graph, whose activations are recomputed.
 
     Attributes:
         tensors: node -> its output. Tensors share memory: only while one is alive do its values mean something.
@@ -79,11 +81,14 @@ class Lowered:
         trained: frozenset[str] = frozenset(),
         wanted: frozenset[str] = frozenset(),
         keep: bool = False,
+        segments: Sequence[Segment] = (),
     ) -> None:
         self.graph, self.images, self.setting = graph, images, setting
         self._threads = 0 if training or keep else setting.threads
         ways = layers.fast(images, layers.Setting(setting.machine, setting.precision), self._threads)
-        self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=ways)
+        self.plan = Plan(
+            graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=ways, segments=segments
+        )
         layout = Layout(setting.machine, setting.precision)
         if training and not keep and not wanted:
             layout = training_layout(graph, images, *layout[:2], logits_of(graph))
@@ -99,12 +104,14 @@ class Lowered:
         self.operations: dict[str, Operation] = {}
         self._numbers = {node.name: number for number, node in enumerate(graph)}
         self.forward: list[Step] = []
+        self._steps: dict[str, list[Step]] = {}
         last = logits_of(graph)
         for work in self.plan.forward:
             if layout.samples and work.node.name in graph.outputs and work.node.name != last:
                 continue  # a softmax that is part of the loss
-            self.forward += self.cleared(VALUE, work.writes)
-            self.forward += self._chain(work.chain) if work.chain else self._node(work.node)
+            computed = self._chain(work.chain) if work.chain else self._node(work.node)
+            self._steps[work.node.name] = [*self.cleared(VALUE, work.writes), *computed]
+            self.forward += self._steps[work.node.name]
         self.scores = layout.usual(self.tensors[last], graph.shapes[last])
         self.forward += [replace(step, name=last) for step in layout.read(self.tensors[last], self.scores)]
         self.finish = [
@@ -114,6 +121,11 @@ class Lowered:
                 (last, self.scores, self.logits),
             )
         ]
+
+    def again(self, work: Work) -> list[Step]:
+        """Return the steps that compute ``work`` again, into the same tensor; weights stay packed, statistics kept."""
+        steps = [step for step in self._steps[work.node.name] if not (step.prepares or step.once)]
+        return [replace(step, recomputes=True) for step in steps]
 
     def cleared(self, kind: str, name: str) -> list[Step]:
         """Return what must run before a tensor is written for the first time."""
@@ -198,6 +210,8 @@ class Backpropagation:
         self._written.add(plan.holder[logits])
         self.steps = [replace(step, name=logits) for step in lowered.layout.written(tensor, self.source)]
         for node in plan.backward:
+            for work in plan.again.get(node.name, ()):
+                self.steps += lowered.again(work)
             self.steps += self._node(node)
         self.inputs = {name: self._gradient(name) for name in plan.wanted}
 

@@ -31,12 +31,20 @@ class Need:
         shape: (C, H, W).
         halo: ((top, bottom), (left, right)).
         first, last: numbers of the first and the last piece of work that touches it.
+        again: the same where it is written again, as a whole, and read again; in between others may take its place.
     """
 
     shape: tuple[int, int, int]
     halo: Sides
     first: int
     last: int
+    again: tuple[int, int] | None = None
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """From when to when it lives; twice the same if it lives once."""
+        once = self.first, self.last
+        return once, self.again or once
 
 
 class Memory:
@@ -58,9 +66,8 @@ class Memory:
         item = np.dtype(dtype).itemsize
         sizes = {key: _memory_shape(need, images, lanes) for key, need in needs.items()}
         rounded = np.array([-(-prod(size) * item // PLACE) * PLACE for size in sizes.values()], np.int64)
-        first = np.array([need.first for need in needs.values()], np.int64)
-        last = np.array([need.last for need in needs.values()], np.int64)
-        places = offsets(rounded, first, last)
+        spans = np.array([need.spans for need in needs.values()], np.int64).reshape(-1, 2, 2)
+        places = offsets(rounded, spans[:, :, 0], spans[:, :, 1])
         ends = places + rounded
         self.bytes = int(max(ends, default=0))
         self.tensors: dict[Key, Blocked] = {}
@@ -91,14 +98,16 @@ def offsets(
 
     Args:
         sizes: bytes of each tensor.
-        first: the time from which it lives.
+        first: the time from which it lives; a row for each tensor if it lives more than once.
         last: the time to which it lives, included.
     """
+    first, last = (np.atleast_2d(times.T).T for times in (first, last))
     places = np.zeros(len(sizes), np.int64)
-    order = sorted(range(len(sizes)), key=lambda index: (-int(sizes[index]), int(first[index])))
+    order = sorted(range(len(sizes)), key=lambda index: (-int(sizes[index]), int(first[index, 0])))
     done = np.zeros(len(sizes), bool)
     for index in order:
-        others = np.flatnonzero(done & (first <= last[index]) & (first[index] <= last))
+        together = (first[:, :, None] <= last[index]) & (first[index] <= last[:, :, None])
+        others = np.flatnonzero(done & together.any(axis=(1, 2)))
         others = others[np.argsort(places[others], kind="stable")]
         # The gap in front of each of them begins where the farthest of those before it ends.
         reached = np.maximum.accumulate(places[others] + sizes[others]) if len(others) else others
