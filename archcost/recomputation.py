@@ -10,6 +10,7 @@ Engine and summary ask the same function, so that what is executed is what is pr
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +30,13 @@ SLACKS = (1.0, 1.02, 1.04, 1.07, 1.1, 1.15, 1.2, 1.3, 1.45, 1.7, 2.0)
 """Budgets that are tried, in units of the least; they are estimates, and each choice is measured exactly."""
 
 MOST_PLACES = 200
-"""Cuts that are considered; of more, the best of each few neighbours."""
+"""Cuts that are considered first; of more, the best of each few neighbours."""
+
+REACH = 3
+"""Places by which a cut is moved to see whether that is better."""
+
+MOST_VISITS = 40_000
+"""Nodes that are visited to see it."""
 
 
 class Segment(NamedTuple):
@@ -232,9 +239,19 @@ class _Step:
         return tuple(reversed(result))
 
     def improved(self, best: _Choice) -> _Choice:
-        """Return the best choice that leaving out cuts, one at a time, leads to."""
-        for one in best.cuts:
-            best = min(best, self.measured(tuple(other for other in best.cuts if other != one)))
+        """Return the best choice that leaving out and moving cuts leads to, one at a time."""
+        places = list(self.cut)
+        left = MOST_VISITS // len(self.graph)
+        before = None
+        while best != before and left > 0:
+            before = best
+            for one in best.cuts:
+                at = bisect_left(places, one)
+                others = [cut for cut in best.cuts if cut != one]
+                near = {*places[max(at - REACH, 0) : at + REACH + 1]}.difference(best.cuts)
+                tried = [others, *([*others, place] for place in sorted(near))][:left]
+                left -= len(tried)
+                best = min([best, *(self.measured(tuple(sorted(cuts))) for cuts in tried)])
         return best
 
     def measured(self, cuts: tuple[int, ...]) -> _Choice:

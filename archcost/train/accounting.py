@@ -21,14 +21,14 @@ from archcost.errors import UsageError, did_you_mean
 from archcost.geometry import product
 from archcost.kernels.profile_machine import peak
 from archcost.train.optimizers import OPTIMIZERS
-from archcost.train.predicted import Predicted, predicted, summed
+from archcost.train.predicted import Predicted, predicted
 
 
 class Line(NamedTuple):
     """A row of the comparison: FLOPs (2 x mult-adds) of the layers that multiply, in one step.
 
     Attributes:
-        name: "forward", "gradient to inputs", "gradient to weights" or "total".
+        name: "forward", "gradient to inputs", "gradient to weights", "recomputation" (if there is any) or "total".
         predicted: by the graph.
         expected: of the engine: predicted, plus and minus what the direction of the gradient changes.
         executed: counted from the program.
@@ -58,7 +58,7 @@ class Account:
 
     @property
     def step_flops(self) -> int:
-        """FLOPs of a step by the graph: forward and backward of all images, all operators, and the update."""
+        """FLOPs of a step by the graph: forward, backward and recomputation of all images, and the update."""
         return self.images * self.predicted.flops + self.optimizer_flops
 
     @property
@@ -70,6 +70,8 @@ class Account:
             ("gradient to inputs", one.to_inputs.mult_adds, expected.to_inputs, done.to_inputs),
             ("gradient to weights", one.to_weights.mult_adds, expected.to_weights, done.to_weights),
         ]
+        if one.recomputed.mult_adds or done.recomputed:
+            numbers.append(("recomputation", one.recomputed.mult_adds, expected.recomputed, done.recomputed))
         rows = [Line(name, 2 * self.images * a, 2 * self.images * b, 2 * c) for name, a, b, c in numbers]
         return [*rows, Line("total", *(sum(column) for column in list(zip(*rows))[1:]))]
 
@@ -81,8 +83,7 @@ class Account:
     @property
     def explanation(self) -> str:
         """One line that says why executed and predicted FLOPs differ; empty if they do not."""
-        parts = summed([self.predicted.forward_difference, self.predicted.input_difference])
-        cropped, border = (2 * self.images * count for count in parts)
+        cropped, border = (2 * self.images * count for count in self.predicted.difference)
         reasons = [f"{cropped:,} predicted FLOPs lead to padding and are left out"] if cropped else []
         reasons += [f"{border:,} more multiply the zeros around gradients"] if border else []
         return "; ".join(reasons)
@@ -115,9 +116,9 @@ def account(training: Training, optimizer: str) -> Account:
     graph, trained = lowered.graph, lowered.plan.trained
     parameters = sum(map(product, trained_shapes(graph, trained).values()))
     update = parameters * optimizer_rule(optimizer).operations
-    return Account(
-        lowered.images, predicted(graph, trained, samples=lowered.layout.samples), executed(training), update
-    )
+    again = training.recomputation.again if training.recomputation else frozenset[str]()
+    found = predicted(graph, trained, samples=lowered.layout.samples, again=again)
+    return Account(lowered.images, found, executed(training), update)
 
 
 def optimizer_rule(name: str) -> OptimizerRule:

@@ -16,6 +16,9 @@ not depthwise, taps that lead beyond it are left out as well (no ``border``); an
 (``kernels.samples``), those that lead beyond its first and last row are. What a step fills its last vector with is
 counted on neither side. The same holds for the forward pass of a transposed convolution, which is that gradient; its
 own gradient to the input executes what is predicted.
+
+What is recomputed on the way back executes what the forward pass does, but for the statistics of a batch, which are
+kept (``archcost.recomputation``).
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from archcost.engine.executed import Executed
 from archcost.geometry import Pair, Shape, pair, product, resolve
 from archcost.graph import Graph, Node
 from archcost.ops import Conv2d, ConvTranspose2d, Op, PartialConv2d
+from archcost.recomputation import recomputed_costs
 from archcost.report.training import NOT_TRAINED, backward_pass
 
 
@@ -53,6 +57,9 @@ class Difference(NamedTuple):
         return Difference(self.cropped + other.cropped, self.border + other.border)
 
 
+NO_DIFFERENCE = Difference()
+
+
 @dataclass(frozen=True)
 class Predicted:
     """What the graph predicts of a training step, for one image.
@@ -62,6 +69,8 @@ class Predicted:
         to_inputs: gradients to the inputs of operators.
         to_weights: gradients to parameters.
         forward_difference, input_difference: by how much the mult-adds that are executed must differ.
+        recomputed: activations that are computed again on the way back.
+        recomputed_difference: as of the forward pass.
     """
 
     forward: Cost
@@ -69,11 +78,18 @@ class Predicted:
     to_weights: Cost
     forward_difference: Difference
     input_difference: Difference
+    recomputed: Cost = NO_COST
+    recomputed_difference: Difference = NO_DIFFERENCE
 
     @property
     def flops(self) -> int:
-        """Forward and backward, all operators."""
-        return self.forward.flops + self.to_inputs.flops + self.to_weights.flops
+        """Forward, backward and what is recomputed, all operators."""
+        return self.forward.flops + self.to_inputs.flops + self.to_weights.flops + self.recomputed.flops
+
+    @property
+    def difference(self) -> Difference:
+        """By how much the mult-adds that are executed must differ, all together."""
+        return summed([self.forward_difference, self.input_difference, self.recomputed_difference])
 
     @property
     def expected(self) -> Executed:
@@ -82,10 +98,13 @@ class Predicted:
             self.forward.mult_adds + self.forward_difference.total,
             self.to_inputs.mult_adds + self.input_difference.total,
             self.to_weights.mult_adds,
+            self.recomputed.mult_adds + self.recomputed_difference.total,
         )
 
 
-def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False) -> Predicted:
+def predicted(
+    graph: Graph, trained: frozenset[str], *, samples: bool = False, again: frozenset[str] = frozenset()
+) -> Predicted:
     """Return what the graph predicts of a training step, for one image.
 
     The loss looks at the first output: other outputs (auxiliary heads) are computed, but not taken back. A final
@@ -95,24 +114,30 @@ def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False) -
         graph: the network.
         trained: nodes whose parameters are trained (``Network.trained``).
         samples: lanes are samples.
+        again: nodes that are computed again on the way back (``Recomputation.again``).
     """
-    by_node = predicted_by_node(graph, trained, samples=samples).values()
+    by_node = predicted_by_node(graph, trained, samples=samples, again=again).values()
     return Predicted(
         sum((one.forward for one in by_node), NO_COST),
         sum((one.to_inputs for one in by_node), NO_COST),
         sum((one.to_weights for one in by_node), NO_COST),
         summed([one.forward_difference for one in by_node]),
         summed([one.input_difference for one in by_node]),
+        sum((one.recomputed for one in by_node), NO_COST),
+        summed([one.recomputed_difference for one in by_node]),
     )
 
 
-def predicted_by_node(graph: Graph, trained: frozenset[str], *, samples: bool = False) -> dict[str, Predicted]:
+def predicted_by_node(
+    graph: Graph, trained: frozenset[str], *, samples: bool = False, again: frozenset[str] = frozenset()
+) -> dict[str, Predicted]:
     """Return what the graph predicts of a training step for each node, for one image; see ``predicted``."""
     frozen = frozenset(node.name for node in graph if graph.params(node) and node.name not in trained)
     used = {graph.outputs[0]}
     for node in reversed(graph.nodes):
         if node.name in used:
             used.update(node.inputs)
+    recomputed = recomputed_costs(graph, trained, again)
     result = {}
     for node, found in zip(graph, backward_pass(graph, frozen)):
         part = found if node.name in used else NOT_TRAINED
@@ -120,12 +145,15 @@ def predicted_by_node(graph: Graph, trained: frozenset[str], *, samples: bool = 
         learns = not graph.params(node) or node.name in trained
         difference = _difference(graph, node, samples=samples)
         spreads = isinstance(node.op, ConvTranspose2d)
+        ahead = difference if spreads else NO_DIFFERENCE
         result[node.name] = Predicted(
             node.op.cost(*shapes, training=learns),
             part.to_inputs,
             part.to_params,
-            difference if spreads else Difference(),
-            difference if part.to_inputs.mult_adds and not spreads else Difference(),
+            ahead,
+            difference if part.to_inputs.mult_adds and not spreads else NO_DIFFERENCE,
+            recomputed.get(node.name, NO_COST),
+            ahead if node.name in again else NO_DIFFERENCE,
         )
     return result
 
