@@ -99,6 +99,7 @@ GRAPH = (
     "archcost.patterns",
     "archcost.liveness",
     "archcost.recomputation",
+    "archcost.segments",
 )
 REPORT = (*GRAPH, "archcost.report", "archcost.zoo", "archcost.data")
 LAYERS: dict[str, tuple[str, ...]] = {
@@ -114,6 +115,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "archcost.patterns": GRAPH,
     "archcost.liveness": GRAPH,
     "archcost.recomputation": GRAPH,
+    "archcost.segments": GRAPH,
     "archcost.zoo": (*GRAPH, "archcost.zoo"),
     "archcost.report": REPORT,
     "archcost.interop": (*REPORT, "archcost.files", "archcost.interop", "archcost.engine"),

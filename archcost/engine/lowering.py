@@ -28,7 +28,7 @@ from archcost.kernels.reshape import graph_steps
 from archcost.kernels.step import Integers, Step
 from archcost.kernels.target import Precision, Target
 from archcost.ops import Input
-from archcost.recomputation import Segment
+from archcost.segments import Segment
 
 
 @dataclass(frozen=True)

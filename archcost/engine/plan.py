@@ -20,7 +20,7 @@ from archcost.kernels.layers import FastPlan, direct, gradient_halo
 from archcost.liveness import depending, read_back
 from archcost.ops import Input, Softmax
 from archcost.ops.activation import Activation
-from archcost.recomputation import Segment
+from archcost.segments import Segment
 
 VALUE, GRADIENT = "value", "gradient"
 """What a tensor of a program holds."""

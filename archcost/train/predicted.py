@@ -32,8 +32,8 @@ from archcost.engine.executed import Executed
 from archcost.geometry import Pair, Shape, pair, product, resolve
 from archcost.graph import Graph, Node
 from archcost.ops import Conv2d, ConvTranspose2d, Op, PartialConv2d
-from archcost.recomputation import recomputed_costs
 from archcost.report.training import NOT_TRAINED, backward_pass
+from archcost.segments import recomputed_costs
 
 
 class Difference(NamedTuple):
