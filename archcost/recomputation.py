@@ -57,10 +57,11 @@ class Recomputation:
 
 
 def recomputation(graph: Graph, trained: frozenset[str], outputs: Sequence[str]) -> Recomputation:
-    """Choose the segments that need least memory, and of those the ones with the least work.
+    """Choose segments that need little memory, and of equal ones those with the least work.
 
     A dynamic programme finds the cuts for a budget of memory: which of them keep least, such that what is kept and what
-    one segment needs stay within the budget. It estimates; among the choices for some budgets, liveness decides.
+    one segment needs stay within the budget. It estimates; among the choices for some budgets, and those that differ
+    from them by one cut, liveness decides. So the choice is near the best one, not proved to be it.
 
     Args:
         graph: the network.
@@ -75,7 +76,7 @@ def recomputation(graph: Graph, trained: frozenset[str], outputs: Sequence[str])
         middle = isqrt(least * most)
         least, most = (least, middle) if search.cuts(middle) is not None else (middle, most)
     tried = {search.cuts(int(slack * most)) for slack in SLACKS}
-    best = search.improved(min([plain, *(step.measured(cuts) for cuts in tried if cuts)]))
+    best = search.improved([plain, *(step.measured(cuts) for cuts in tried if cuts)])
     return Recomputation(step.segments(best.cuts), best.elements, plain.elements)
 
 
@@ -133,21 +134,30 @@ class _Search:
             place = kept[place][1]
         return tuple(reversed(result))
 
-    def improved(self, best: Choice) -> Choice:
-        """Return the best choice that leaving out and moving cuts leads to, one at a time."""
+    def improved(self, choices: Sequence[Choice]) -> Choice:
+        """Return the best choice that leaving out, moving and adding cuts leads to, one at a time."""
         step = self._step
-        places = list(step.cut)
         left = MOST_VISITS // len(step.graph)
-        before = None
-        while best != before and left > 0:
-            before = best
-            for one in before.cuts:
-                if one not in best.cuts:
-                    continue
-                at = bisect_left(places, one)
-                others = [cut for cut in best.cuts if cut != one]
-                near = {*places[max(at - REACH, 0) : at + REACH + 1]}.difference(best.cuts)
-                tried = [others, *([*others, place] for place in sorted(near))][:left]
-                left -= len(tried)
-                best = min([best, *(step.measured(tuple(sorted(cuts))) for cuts in tried)])
-        return best
+        found = []
+        for start in sorted(choices):
+            best, before = start, None
+            while best != before and left > 0:
+                before = best
+                for one in (*before.cuts, None):
+                    tried = self._neighbours(best.cuts, one)[:left]
+                    left -= len(tried)
+                    best = min([best, *(step.measured(cuts) for cuts in tried)])
+            found.append(best)
+        return min(found)
+
+    def _neighbours(self, cuts: tuple[int, ...], one: int | None) -> list[tuple[int, ...]]:
+        """Return the cuts without one of them, and with others near it; without any, the cuts and another one."""
+        places = list(self._step.cut)
+        if one is None:
+            return [tuple(sorted((*cuts, place))) for place in places if place not in cuts]
+        if one not in cuts:
+            return []
+        others = [cut for cut in cuts if cut != one]
+        at = bisect_left(places, one)
+        near = [place for place in places[max(at - REACH, 0) : at + REACH + 1] if place not in cuts]
+        return [tuple(others), *(tuple(sorted((*others, place))) for place in near)]

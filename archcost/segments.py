@@ -44,10 +44,11 @@ def recomputed_costs(graph: Graph, trained: Iterable[str], again: Iterable[str])
 
 
 class Choice(NamedTuple):
-    """Cuts behind these positions, the peak, and the work of recomputation: the least is best."""
+    """Cuts behind these positions: what they need, cost, and their number; the least is best."""
 
     elements: int
     flops: int
+    number: int
     cuts: tuple[int, ...]
 
 
@@ -69,7 +70,7 @@ class Step:
     """A training step whose cuts are to be chosen."""
 
     def __init__(self, graph: Graph, trained: frozenset[str], outputs: Sequence[str]) -> None:
-        self.graph = graph
+        self.graph, self.outputs = graph, outputs
         self.position = {node.name: index for index, node in enumerate(graph)}
         self.depends = depending(graph, trained)
         self.holder = holders(graph)
@@ -124,7 +125,7 @@ class Step:
         """Return what cuts need and cost."""
         segments = self.segments(cuts)
         flops = sum(self.flops[name] for segment in segments for name in segment.again)
-        return Choice(self._peak(segments), flops, cuts)
+        return Choice(self._peak(segments), flops, len(cuts), cuts)
 
     def segments(self, cuts: Sequence[int]) -> tuple[Segment, ...]:
         """Return the segments between cuts."""
@@ -160,6 +161,8 @@ class Step:
             life.write(owner(node.name))
             life.time += 1
         count = len(nodes)
+        life.touch(place + owner(name) for name in self.outputs if self.depends[name] for place in (0, count))
+        life.time += 1
         for segment in reversed(segments):
             for name in segment.again:
                 life.touch(map(owner, self.graph.node(name).inputs))

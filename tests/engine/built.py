@@ -74,11 +74,19 @@ def trained_nodes(graph: Graph, freeze: Iterable[str] = ()) -> frozenset[str]:
     return frozenset(node.name for node in graph if graph.params(node) and node.name not in frozen)
 
 
-def built(graph: Graph, images: int = 1, freeze: Iterable[str] = (), target: str = "avx512") -> Training:
+def built(
+    graph: Graph,
+    images: int = 1,
+    freeze: Iterable[str] = (),
+    target: str = "avx512",
+    *,
+    checkpoint_activations: bool = False,
+) -> Training:
     """Return a training program; call ``compile_nothing`` first."""
     trained = trained_nodes(graph, freeze)
     gradients = {name: np.zeros(shape, np.float32) for name, shape in trained_shapes(graph, trained).items()}
-    return Training(graph, images, setting_of(graph, target), trained, gradients)
+    setting = setting_of(graph, target)
+    return Training(graph, images, setting, trained, gradients, checkpoint_activations=checkpoint_activations)
 
 
 @cache
