@@ -26,18 +26,16 @@ def test_a_value_that_is_written_again_is_not_alive_in_between() -> None:
     assert life.peak([1, 1, 50]) == 51
 
 
-def test_what_is_read_and_written_at_once_lives_on() -> None:
+@pytest.mark.parametrize(("reads", "most"), [(True, 9), (False, 7)])
+def test_what_is_read_and_written_at_once_lives_on(reads: bool, most: int) -> None:
     life = Life()
     life.write(0)
+    life.time = 1
+    life.write(1)
     life.time = 2
-    life.touch([0])
+    life.touch([0] if reads else [])
     life.write(0)
-    life.time = 5
-    life.touch([0])
-    life.time = 3
-    assert life.peak([7]) == 7
-    assert len(life._spans) == 1
-    assert not life._ended
+    assert life.peak([7, 2]) == most
 
 
 @pytest.mark.parametrize(
