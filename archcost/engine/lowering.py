@@ -15,9 +15,9 @@ from archcost.engine.fusion import Chain
 from archcost.engine.layouts import Layout, training_layout
 from archcost.engine.memory import Memory
 from archcost.engine.plan import GRADIENT, VALUE, Plan, Work, logits_of
-from archcost.engine.tensors import views
+from archcost.engine.tensors import narrow_inputs, views
 from archcost.graph import Graph, Node
-from archcost.kernels import layers
+from archcost.kernels import layers, narrow
 from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
 from archcost.kernels.layout import Array, Blocked
@@ -40,7 +40,7 @@ class Setting:
         precision: element type.
         parameters, buffers: by name (``layer1.0.conv1.weight``).
         random: seed, iteration and node number for each node, as the masks read them.
-        threads: that fast ways of inference are planned for; 0: only direct ones.
+        threads: that fast ways are planned for; 0: only direct ones.
     """
 
     machine: Target
@@ -68,6 +68,7 @@ class Lowered:
         tensors: node -> its output. Tensors share memory: only while one is alive do its values mean something.
         inputs, outputs: name -> array (N, ...) of the graph's shape for what enters and leaves.
         logits: the first output before a final softmax, (N, ...).
+        fast: which convolutions are computed in a fast way.
         forward: the steps; ``finish`` writes the outputs.
     """
 
@@ -84,17 +85,22 @@ class Lowered:
         segments: Sequence[Segment] = (),
     ) -> None:
         self.graph, self.images, self.setting = graph, images, setting
-        self._threads = 0 if training or keep else setting.threads
-        ways = layers.fast(images, layers.Setting(setting.machine, setting.precision), self._threads)
-        self.plan = Plan(
-            graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=ways, segments=segments
-        )
         layout = Layout(setting.machine, setting.precision)
         if training and not keep and not wanted:
             layout = training_layout(graph, images, *layout[:2], logits_of(graph))
         self.layout = layout
+        threads = 0 if keep or layout.samples else setting.threads
+        self.fast = layers.fast(images, layers.Setting(setting.machine, setting.precision), threads, packs=training)
+        self.plan = Plan(
+            graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast, segments=segments
+        )
         lanes = setting.machine.lanes(setting.precision)
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
+        self._narrow = (
+            frozenset() if keep or layout.samples else narrow_inputs(graph, self.plan.holder, lanes, self.fast)
+        )
+        for name in self._narrow:
+            needs[VALUE, name] = replace(needs[VALUE, name], lanes=graph.shapes[name][0])
         self.memory = Memory(needs, layout.images(images), lanes, setting.precision)
         held = {name: tensor for (kind, name), tensor in self.memory.tensors.items() if kind == VALUE}
         self.tensors = views(graph, images, self.plan.holder, held, lanes, setting.precision)
@@ -153,14 +159,17 @@ class Lowered:
             step, scale, shift = folded(self._operation(chain.norm))
             steps.append(replace(step, prepares=True))
         residual = self.tensors[chain.residual] if chain.residual else None
-        fusion = Fusion(chain.activation, residual, scale, shift, self._threads)
+        fusion = Fusion(chain.activation, residual, scale, shift, self.fast)
         steps += self.layout.multiplied(replace(head, output=self.tensors[chain.last]), fusion)
         return [replace(step, name=chain.head.name) for step in steps]
 
     def _node(self, node: Node) -> list[Step]:
         if isinstance(node.op, Input):
             plain = self.inputs[node.name]
-            steps = self.layout.entered(self.tensors[node.name], plain, self.graph.shapes[node.name])
+            tensor, setting = self.tensors[node.name], self.setting
+            if node.name in self._narrow:
+                return [replace(narrow.entered(tensor, plain, setting.machine, setting.precision), name=node.name)]
+            steps = self.layout.entered(tensor, plain, self.graph.shapes[node.name])
             return [replace(step, name=node.name) for step in steps]
         operation = self._operation(node)
         self.operations[node.name] = operation
@@ -183,6 +192,7 @@ class Lowered:
             training=self.plan.training and learns,
             random=int(setting.random[self._numbers[node.name]].ctypes.data),
             name=node.name,
+            fast=self.fast,
         )
 
 

@@ -6,7 +6,7 @@ size: Pisarchyk & Lee 2020, Efficient Memory Management for Deep Neural Net Infe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -18,6 +18,12 @@ from archcost.kernels.layout import Blocked, aligned
 
 Key = tuple[str, str]
 """Names a tensor of a program: what it holds, and the node that it belongs to."""
+
+SPARE = 4 * 2**20
+"""Bytes for each image that may be spent to keep borders apart, which saves clearing them before each use."""
+
+SMALL = 2**20
+"""Bytes of an image's map up to which clearing its border takes a share of the time of its layer."""
 
 PLACE = 256
 """Tensors start at multiples of this many bytes: a few cache lines, so that neighbours do not share one."""
@@ -31,6 +37,7 @@ class Need:
         shape: (C, H, W).
         halo: ((top, bottom), (left, right)).
         first, last: numbers of the first and the last piece of work that touches it.
+        lanes: channels of a block; 0 for those of a vector.
         again: the same where it is written again, as a whole, and read again; in between others may take its place.
     """
 
@@ -38,6 +45,7 @@ class Need:
     halo: Sides
     first: int
     last: int
+    lanes: int = 0
     again: tuple[int, int] | None = None
 
     @property
@@ -67,32 +75,58 @@ class Memory:
         sizes = {key: _memory_shape(need, images, lanes) for key, need in needs.items()}
         rounded = np.array([-(-prod(size) * item // PLACE) * PLACE for size in sizes.values()], np.int64)
         spans = np.array([need.spans for need in needs.values()], np.int64).reshape(-1, 2, 2)
-        places = offsets(rounded, spans[:, :, 0], spans[:, :, 1])
+        first, last = spans[:, :, 0], spans[:, :, 1]
+        layouts = [(sizes[key], need.halo) for key, need in needs.items()]
+        places = offsets(rounded, first, last)
+        apart = offsets(rounded, first, last, _borders(layouts, rounded // images))
+        if max(apart + rounded, default=0) <= max(places + rounded, default=0) + SPARE * images:
+            places = apart
         ends = places + rounded
         self.bytes = int(max(ends, default=0))
         self.tensors: dict[Key, Blocked] = {}
         self.uncleared: set[Key] = set()
         block = aligned(self.bytes // item, dtype)
-        layouts = [(int(place), sizes[key], needs[key].halo) for place, key in zip(places, needs)]
-        for (key, need), layout, end in zip(needs.items(), layouts, ends):
+        placed = [(int(place), *layout) for place, layout in zip(places, layouts)]
+        for (key, need), layout, end in zip(needs.items(), placed, ends):
             start, size, halo = layout
             memory = block[start // item :][: prod(size)].reshape(size)
-            self.tensors[key] = Blocked(images, need.shape, halo, lanes, memory)
+            self.tensors[key] = Blocked(images, need.shape, halo, need.lanes or lanes, memory)
             sharing = np.flatnonzero((places < end) & (start < ends))
             # Tensors of one layout have their borders at the same bytes, which stay zero.
-            if any(map(any, halo)) and any(layouts[other] != layout for other in sharing):
+            if any(map(any, halo)) and any(placed[other] != layout for other in sharing):
                 self.uncleared.add(key)
+
+
+def _borders(layouts: Sequence[tuple[tuple[int, ...], Sides]], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return a number for each tensor: those of equal numbers above 0 have their borders at the same bytes.
+
+    Args:
+        layouts: axes and border of each tensor.
+        sizes: bytes that an image takes of it.
+    """
+    numbers = {layout: index for index, layout in enumerate(dict.fromkeys(layouts), 1)}
+    return np.array(
+        [
+            numbers[shape, halo] if any(map(any, halo)) and size <= SMALL else 0
+            for (shape, halo), size in zip(layouts, sizes.tolist())
+        ],
+        np.int64,
+    )
 
 
 def _memory_shape(need: Need, images: int, lanes: int) -> tuple[int, ...]:
     """Return the elements that a tensor takes, by axis."""
     channels, height, width = need.shape
     rows, columns = height + sum(need.halo[0]), width + sum(need.halo[1])
+    lanes = need.lanes or lanes
     return images, -(-channels // lanes), rows, columns, lanes
 
 
 def offsets(
-    sizes: npt.NDArray[np.int64], first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    borders: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Return a place for each tensor, such that those that live at the same time do not overlap.
 
@@ -100,14 +134,17 @@ def offsets(
         sizes: bytes of each tensor.
         first: the time from which it lives; a row for each tensor if it lives more than once.
         last: the time to which it lives, included.
+        borders: numbers; tensors of different numbers never overlap, whenever they live.
     """
     first, last = (np.atleast_2d(times.T).T for times in (first, last))
+    borders = np.zeros(len(sizes), np.int64) if borders is None else borders
     places = np.zeros(len(sizes), np.int64)
     order = sorted(range(len(sizes)), key=lambda index: (-int(sizes[index]), int(first[index, 0])))
     done = np.zeros(len(sizes), bool)
     for index in order:
         together = (first[:, :, None] <= last[index]) & (first[index] <= last[:, :, None])
-        others = np.flatnonzero(done & together.any(axis=(1, 2)))
+        alive = together.any(axis=(1, 2))
+        others = np.flatnonzero(done & (alive | (borders != borders[index])))
         others = others[np.argsort(places[others], kind="stable")]
         # The gap in front of each of them begins where the farthest of those before it ends.
         reached = np.maximum.accumulate(places[others] + sizes[others]) if len(others) else others

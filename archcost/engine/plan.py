@@ -160,7 +160,7 @@ class Plan:
         result = {}
         for (kind, name), ((first, last), *again) in self._spans.items():
             span = (0, self._end) if keep else (first, last)
-            result[kind, name] = Need(shapes[name], border[kind][name], *span, *again)
+            result[kind, name] = Need(shapes[name], border[kind][name], *span, again=again[0] if again else None)
         return result
 
     def _gradient_halos(self) -> dict[str, Sides]:
@@ -171,7 +171,9 @@ class Plan:
             if not any(self.depends[name] for name in node.inputs):
                 continue
             source = graph.input_shapes(node)[0]
-            result[node.name] = wider(result[node.name], gradient_halo(node.op, source, graph.shapes[node.name]))
+            result[node.name] = wider(
+                result[node.name], gradient_halo(node.op, source, graph.shapes[node.name], self._fast)
+            )
         return result
 
 

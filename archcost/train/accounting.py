@@ -1,7 +1,6 @@
 """FLOPs of a training step: those that the graph predicts against those that the program executes.
 
-Forward and gradients to weights agree exactly; where gradients to inputs differ, and why, stands in
-``archcost.train.predicted``.
+Where they differ, and why, stands in ``archcost.train.predicted``.
 """
 
 from __future__ import annotations
@@ -85,9 +84,10 @@ class Account:
     @property
     def explanation(self) -> str:
         """One line that says why executed and predicted FLOPs differ; empty if they do not."""
-        cropped, border = (2 * self.images * count for count in self.predicted.difference)
+        cropped, border, spared = (2 * self.images * count for count in self.predicted.differences)
         reasons = [f"{cropped:,} predicted FLOPs lead to padding and are left out"] if cropped else []
         reasons += [f"{border:,} more multiply the zeros around gradients"] if border else []
+        reasons += [f"{spared:,} are spared by Winograd's filtering"] if spared else []
         return "; ".join(reasons)
 
     def rate(self, images_per_second: float) -> float:
@@ -119,7 +119,7 @@ def account(training: Training, optimizer: str) -> Account:
     parameters = sum(map(product, trained_shapes(graph, trained).values()))
     update = parameters * optimizer_rule(optimizer).operations
     again = training.recomputation.again if training.recomputation else frozenset[str]()
-    found = predicted(graph, trained, samples=lowered.layout.samples, again=again)
+    found = predicted(graph, trained, samples=lowered.layout.samples, fast=lowered.fast, again=again)
     return Account(lowered.images, found, executed(training), update, training.recomputation is not None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archcost.build import Sequential
-from archcost.engine.lowering import Lowered
+from archcost.engine import memory as memory_module
+from archcost.engine.lowering import Lowered, Setting
 from archcost.engine.memory import Memory, Need, offsets
 from archcost.engine.network import Network
 from archcost.engine.program import Program
@@ -67,11 +69,17 @@ def test_only_borders_that_others_write_into_are_cleared() -> None:
         ("value", "d"): Need((4, 6, 6), none, 0, 9),
     }
     assert needs["value", "a"].spans == ((0, 1), (0, 1))
-    assert Need((4, 6, 6), none, 0, 1, (5, 6)).spans == ((0, 1), (5, 6))
+    assert Need((4, 6, 6), none, 0, 1, again=(5, 6)).spans == ((0, 1), (5, 6))
     memory = Memory(dict(list(needs.items())[:2]), 1, 4, "float32")
     assert memory.uncleared == set()
     memory = Memory(needs, 1, 4, "float32")
-    assert memory.uncleared == {("value", "a"), ("value", "b"), ("value", "c")}
+    assert memory.uncleared == set()  # small: a and b share bytes, c lies apart
+    assert len({memory.tensors["value", name].address() for name in "ab"}) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_module, "SMALL", 0)
+        shared = Memory(needs, 1, 4, "float32")
+    assert shared.uncleared == {("value", "a"), ("value", "b"), ("value", "c")}
+    assert shared.bytes < memory.bytes
     assert all(not tensor.memory.any() for tensor in memory.tensors.values())
 
 
@@ -137,12 +145,19 @@ def check_inference(graph: Graph) -> None:
 
 
 def check_training(graph: Graph) -> None:
-    """Compare loss and gradients on poisoned memory with those where nothing shares memory."""
+    """Compare loss and gradients on poisoned memory with those where nothing shares memory; fast ways alone, too."""
     net = Network(graph)
+    check_steps(net, replace(net.setting, threads=0), (True, False, False))
+    check_steps(net, net.setting, (False, False))
+
+
+def check_steps(net: Network, setting: Setting, keeps: tuple[bool, ...]) -> None:
+    """Compare training steps, of which the first finds memory of zeros."""
+    graph = net.graph
     images, labels = batch(graph, 2, "float32")
     expected = None
-    for keep in (True, False, False):
-        training = Training(graph, 2, net.setting, net.trained, net.gradients.arrays, keep=keep)
+    for keep in keeps:
+        training = Training(graph, 2, setting, net.trained, net.gradients.arrays, keep=keep)
         training.lowered.inputs[graph.inputs[0].name][...] = images
         training.labels[:] = labels
         if expected is not None:
