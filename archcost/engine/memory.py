@@ -79,7 +79,9 @@ class Memory:
         layouts = [(sizes[key], need.halo) for key, need in needs.items()]
         places = offsets(rounded, first, last)
         apart = offsets(rounded, first, last, _borders(layouts, rounded // images))
-        if max(apart + rounded, default=0) <= max(places + rounded, default=0) + SPARE * images:
+        # Where activations are recomputed, memory is what counts.
+        spare = 0 if any(need.again for need in needs.values()) else SPARE * images
+        if max(apart + rounded, default=0) <= max(places + rounded, default=0) + spare:
             places = apart
         ends = places + rounded
         self.bytes = int(max(ends, default=0))
