@@ -93,6 +93,9 @@ LP_POOL_BACKWARD_OPS_PER_TAP = 3
 BATCH_NORM_TRAINING_OPS = 8
 """Per element, training: mean 1, variance 3, normalise 2, scale and shift 2."""
 
+BATCH_NORM_STATISTICS_OPS = 4
+"""Of these, the mean and the variance: recomputation keeps them."""
+
 BATCH_NORM_PARAMETER_OPS = 5
 """Per element, training: normalise again 2, gradient of the scale 2, of the shift 1."""
 

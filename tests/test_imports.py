@@ -97,6 +97,9 @@ GRAPH = (
     "archcost.serialize",
     "archcost.receptive_field",
     "archcost.patterns",
+    "archcost.liveness",
+    "archcost.recomputation",
+    "archcost.segments",
 )
 REPORT = (*GRAPH, "archcost.report", "archcost.zoo", "archcost.data")
 LAYERS: dict[str, tuple[str, ...]] = {
@@ -110,6 +113,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "archcost.serialize": GRAPH,
     "archcost.receptive_field": GRAPH,
     "archcost.patterns": GRAPH,
+    "archcost.liveness": GRAPH,
+    "archcost.recomputation": GRAPH,
+    "archcost.segments": GRAPH,
     "archcost.zoo": (*GRAPH, "archcost.zoo"),
     "archcost.report": REPORT,
     "archcost.interop": (*REPORT, "archcost.files", "archcost.interop", "archcost.engine"),

@@ -19,6 +19,7 @@ from archcost.errors import UsageError
 @click.option("--top", type=click.IntRange(min=1), help="Show this many rows and sum up the rest.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Show rows whose name, operator or kind matches.")
 @click.option("--train", is_flag=True, help="Add the exact cost of a training step.")
+@click.option("--checkpoint-activations", is_flag=True, help="With --train: recompute activations, to save memory.")
 @click.option(
     "--optimizer", default="sgd", show_default=True, help="sgd, momentum[-standard], nesterov, rmsprop, adam, adamw."
 )
@@ -45,6 +46,7 @@ def command(
     top: int | None,
     only: tuple[str, ...],
     train: bool,
+    checkpoint_activations: bool,
     optimizer: str,
     dtype: str,
     freeze: tuple[str, ...],
@@ -78,6 +80,8 @@ def command(
 
         emit("\n".join(f"{name:<20} {rule.text}" for name, rule in CONVENTIONS.items()), None)
         return
+    if checkpoint_activations and not train:
+        raise UsageError("`--checkpoint-activations` is about `--train`, which is not given")
     graph = open_model(model, requested(input_size, num_classes, pairs), allow_unknown=allow_unknown)
     stored = None
     if weights is not None:
@@ -100,6 +104,7 @@ def command(
         freeze=freeze,
         convention=convention,
         stored=stored,
+        checkpoint_activations=checkpoint_activations,
     )
     form = chosen_format(output_format, output)
     if form == "table":

@@ -54,6 +54,9 @@ def _number(name: str, text: str, **more: Any) -> Callable[[Function], Function]
 @click.option("--weights", metavar="FILE", help="Begin with these weights (.npz, .safetensors), by name.")
 @click.option("--partial", is_flag=True, help="Let weights be missing, unexpected or of another shape.")
 @click.option("--transfer", help="What to train of a network with weights: feature-extract, fine-tune, first-layers.")
+@click.option(
+    "--checkpoint-activations", is_flag=True, help="Keep few activations and compute the others again: less memory."
+)
 @click.option("--loss", default="softmax", show_default=True, help="softmax, bce or mse.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order, augmentation and masks.")
 @click.option("--threads", type=int, help="Threads that compute (default: ARCHCOST_THREADS or all processors).")

@@ -21,16 +21,18 @@ class Executed(NamedTuple):
         forward: of the forward pass and the loss.
         to_inputs: of gradients to the inputs of layers.
         to_weights: of gradients to weights.
+        recomputed: of activations that are computed again on the way back.
     """
 
     forward: int
     to_inputs: int
     to_weights: int
+    recomputed: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.forward + self.to_inputs + self.to_weights
+        return self.forward + self.to_inputs + self.to_weights + self.recomputed
 
 
 def executed(training: Training) -> Executed:
@@ -58,6 +60,7 @@ def executed_by_node(training: Training) -> dict[str, Executed]:
 def _executed(forward: Sequence[Step], backward: Sequence[Step]) -> Executed:
     return Executed(
         sum(step.mult_adds for step in forward),
-        sum(step.mult_adds for step in backward if not step.for_weights),
+        sum(step.mult_adds for step in backward if not (step.for_weights or step.recomputes)),
         sum(step.mult_adds for step in backward if step.for_weights),
+        sum(step.mult_adds for step in backward if step.recomputes),
     )

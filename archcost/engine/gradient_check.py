@@ -165,7 +165,10 @@ class _Slopes:
         self._counts = network._random.copy()  # noqa: SLF001
         self._buffers = {name: array.copy() for name, array in network.buffers.arrays.items()}
         gradients = network.gradients.arrays
-        training = Training(network.graph, len(targets), network.setting, network.trained, gradients)
+        training = Training(
+            network.graph, len(targets), network.setting, network.trained, gradients,
+            checkpoint_activations=network.checkpoint_activations,
+        )  # fmt: skip
         for plain, values in zip(training.lowered.inputs.values(), batch):
             plain[...] = values
         training.labels[:] = targets

@@ -31,6 +31,7 @@ from archcost.kernels.reshape import graph_steps
 from archcost.kernels.step import Integers, Step
 from archcost.kernels.target import ELEMENT_BYTES, Precision, Target
 from archcost.ops import Input
+from archcost.segments import Segment
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Lowered:
         trained: nodes whose parameters are trained: a frozen BatchNorm uses its running statistics.
         wanted: names of inputs of the graph that get a gradient too.
         keep: compute every operator alone, and keep all tensors.
+        segments: of the graph, whose activations are recomputed.
 
     Attributes:
         tensors: node -> its output. Tensors share memory: only while one is alive do its values mean something.
@@ -83,6 +85,7 @@ class Lowered:
         trained: frozenset[str] = frozenset(),
         wanted: frozenset[str] = frozenset(),
         keep: bool = False,
+        segments: Sequence[Segment] = (),
     ) -> None:
         self.graph, self.images, self.setting = graph, images, setting
         layout = Layout(setting.machine, setting.precision)
@@ -97,7 +100,7 @@ class Lowered:
         self.plan = Plan(
             graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast,
             stage=stage if images > 1 and not training and not keep else None,
-            fast_alone=layers.fast(1, kernels, threads), lanes=lanes,
+            fast_alone=layers.fast(1, kernels, threads), lanes=lanes, segments=segments,
         )  # fmt: skip
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
         usual = keep or layout.samples
@@ -113,13 +116,14 @@ class Lowered:
         self.operations: dict[str, Operation] = {}
         self._numbers = {node.name: number for number, node in enumerate(graph)}
         self.forward: list[Step] = []
+        self._steps: dict[str, list[Step]] = {}
         last = logits_of(graph)
         self.forward += self._first_stage(self.plan.forward[: self.plan.stage.works])
         for work in self.plan.forward[self.plan.stage.works :]:
             if layout.samples and work.node.name in graph.outputs and work.node.name != last:
                 continue  # a softmax that is part of the loss
-            self.forward += self.cleared(VALUE, work.writes)
-            self.forward += self._work(work)
+            self._steps[work.node.name] = [*self.cleared(VALUE, work.writes), *self._work(work)]
+            self.forward += self._steps[work.node.name]
         self.scores = layout.usual(self.tensors[last], graph.shapes[last])
         self.forward += [replace(step, name=last) for step in layout.read(self.tensors[last], self.scores)]
         self.finish = [
@@ -162,6 +166,11 @@ class Lowered:
                 steps.append(replace(copy, name=name))
         self.tensors = whole
         return steps
+
+    def again(self, work: Work) -> list[Step]:
+        """Return the steps that compute ``work`` again, into the same tensor; weights stay packed, statistics kept."""
+        steps = [step for step in self._steps[work.node.name] if not (step.prepares or step.once)]
+        return [replace(step, recomputes=True) for step in steps]
 
     def cleared(self, kind: str, name: str) -> list[Step]:
         """Return what must run before a tensor is written for the first time."""
@@ -261,6 +270,8 @@ class Backpropagation:
         self._written.add(plan.holder[logits])
         self.steps = [replace(step, name=logits) for step in lowered.layout.written(tensor, self.source)]
         for node in plan.backward:
+            for work in plan.again.get(node.name, ()):
+                self.steps += lowered.again(work)
             self.steps += self._node(node)
         self.inputs = {name: self._gradient(name) for name in plan.wanted}
 

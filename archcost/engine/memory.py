@@ -40,6 +40,7 @@ class Need:
         lanes: channels of a block; 0 for those of a vector.
         images: that it holds; 0 for the batch.
         inside: the tensor that it is a part of, and its first block there; None: it has a place of its own.
+        again: the same where it is written again, as a whole, and read again; in between others may take its place.
     """
 
     shape: tuple[int, int, int]
@@ -49,6 +50,13 @@ class Need:
     lanes: int = 0
     images: int = 0
     inside: tuple[Key, int] | None = None
+    again: tuple[int, int] | None = None
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """From when to when it lives; twice the same if it lives once."""
+        once = self.first, self.last
+        return once, self.again or once
 
 
 class Memory:
@@ -73,12 +81,14 @@ class Memory:
         needs = {key: need for key, need in needs.items() if not need.inside}
         sizes = {key: _memory_shape(need, images, lanes) for key, need in needs.items()}
         rounded = np.array([-(-prod(size) * item // PLACE) * PLACE for size in sizes.values()], np.int64)
-        first = np.array([need.first for need in needs.values()], np.int64)
-        last = np.array([need.last for need in needs.values()], np.int64)
+        spans = np.array([need.spans for need in needs.values()], np.int64).reshape(-1, 2, 2)
+        first, last = spans[:, :, 0], spans[:, :, 1]
         layouts = [(sizes[key], need.halo) for key, need in needs.items()]
         places = offsets(rounded, first, last)
         apart = offsets(rounded, first, last, _borders(layouts))
-        if max(apart + rounded, default=0) <= max(places + rounded, default=0) + SPARE * images:
+        # Where activations are recomputed, memory is what counts.
+        spare = 0 if any(need.again for need in needs.values()) else SPARE * images
+        if max(apart + rounded, default=0) <= max(places + rounded, default=0) + spare:
             places = apart
         ends = places + rounded
         self.bytes = int(max(ends, default=0))
@@ -128,16 +138,19 @@ def offsets(
 
     Args:
         sizes: bytes of each tensor.
-        first: the time from which it lives.
+        first: the time from which it lives; a row for each tensor if it lives more than once.
         last: the time to which it lives, included.
         borders: numbers; tensors of different numbers never overlap, whenever they live.
     """
+    first, last = (np.atleast_2d(times.T).T for times in (first, last))
     borders = np.zeros(len(sizes), np.int64) if borders is None else borders
     places = np.zeros(len(sizes), np.int64)
-    order = sorted(range(len(sizes)), key=lambda index: (-int(sizes[index]), int(first[index])))
+    order = sorted(range(len(sizes)), key=lambda index: (-int(sizes[index]), int(first[index, 0])))
     done = np.zeros(len(sizes), bool)
     for index in order:
-        others = np.flatnonzero(done & ((first <= last[index]) & (first[index] <= last) | (borders != borders[index])))
+        together = (first[:, :, None] <= last[index]) & (first[index] <= last[:, :, None])
+        alive = together.any(axis=(1, 2))
+        others = np.flatnonzero(done & (alive | (borders != borders[index])))
         others = others[np.argsort(places[others], kind="stable")]
         # The gap in front of each of them begins where the farthest of those before it ends.
         reached = np.maximum.accumulate(places[others] + sizes[others]) if len(others) else others

@@ -40,6 +40,8 @@ class Network:
         freeze: patterns of layers or scopes whose parameters get no gradient (``summary --freeze``).
         check_finite: refuse inputs that hold NaN or infinity.
         initial: recipe of the first parameter values (``engine.recipes``); None for the architecture's own.
+        checkpoint_activations: training keeps few activations and computes the others again on the way back: less
+            memory, more work, the same gradients bit by bit (``archcost.recomputation``).
 
     Attributes:
         parameters: name -> array in the graph's shape (``layer1.0.conv1.weight``); writing into it takes effect.
@@ -64,12 +66,14 @@ class Network:
         freeze: Iterable[str] = (),
         check_finite: bool = False,
         initial: str | None = None,
+        checkpoint_activations: bool = False,
     ) -> None:
         if precision not in ELEMENT_BYTES:
             raise UsageError(f"`precision` (={precision!r}) must be {' or '.join(map(repr, ELEMENT_BYTES))}")
         self.graph = graph
         self.precision = precision
         self.check_finite = check_finite
+        self.checkpoint_activations = checkpoint_activations
         self.team = team(thread_count(threads))
         self._lock = threading.Lock()
         frozen = frozen_nodes(graph, freeze)
@@ -158,9 +162,7 @@ class Network:
         count = len(batch[0])
         targets = self._labels(labels, count)
         with self._lock:
-            if count not in self._training:
-                self._training[count] = Training(self.graph, count, self.setting, self.trained, self.gradients.arrays)
-            training = self._training[count]
+            training = self._step(count)
             self._fill(training.lowered, batch)
             training.labels[:] = targets
             self._random[:, 1] += 1
@@ -168,6 +170,19 @@ class Network:
             self.buffers.touch()
             gradients = {name: array.copy() for name, array in self.gradients.arrays.items()}
             return float(training.loss.value[0]), gradients
+
+    def training_memory(self, images: int) -> Memory:
+        """Return the memory that a step on ``images`` uses for activations and their gradients."""
+        return self._step(images).lowered.memory
+
+    def _step(self, images: int) -> Training:
+        """Return the program of a training step, made at the first call."""
+        if images not in self._training:
+            self._training[images] = Training(
+                self.graph, images, self.setting, self.trained, self.gradients.arrays,
+                checkpoint_activations=self.checkpoint_activations,
+            )  # fmt: skip
+        return self._training[images]
 
     def _fill(self, lowered: Lowered, batch: list[Array]) -> None:
         for plain, values in zip(lowered.inputs.values(), batch):

@@ -8,7 +8,7 @@ it up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,8 +20,10 @@ from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
 from archcost.kernels.layers import FastPlan, direct, gradient_halo
+from archcost.liveness import depending, read_back
 from archcost.ops import Input, Softmax
 from archcost.ops.activation import Activation
+from archcost.segments import Segment
 
 VALUE, GRADIENT, ALONE = "value", "gradient", "alone"
 """What a tensor of a program holds; ALONE: the value for one image, of which the batch's values are collected."""
@@ -61,12 +63,14 @@ class Plan:
         stage: the work that is done image by image, given the others' order and tensors; None: nothing.
         fast_alone: which convolutions of it are computed in a fast way.
         lanes: channels of a block, for concatenation in place in inference; 0: all inputs are copied.
+        segments: of the graph, whose activations are recomputed (training only).
 
     Attributes:
         holder: node -> the node whose tensor it uses.
         in_place: activations that overwrite their input.
         forward: the forward pass.
         backward: nodes that are taken back, in that order.
+        again: node -> what is computed again before it is taken back.
         depends: node -> whether its output depends on something that gets a gradient.
         stage: what is done image by image.
         needs: the tensors.
@@ -84,6 +88,7 @@ class Plan:
         stage: StageRule | None = None,
         fast_alone: FastPlan = direct,
         lanes: int = 0,
+        segments: Sequence[Segment] = (),
     ) -> None:
         self.graph, self.training = graph, training
         self._fast, self._fast_alone, self._lanes = fast, fast_alone, lanes
@@ -96,9 +101,10 @@ class Plan:
         self.forward = [work for work in _forward(graph, {} if keep else fused) if self._computes(work.node)]
         shapes = map_shapes(graph, self.holder)
         self.stage = stage(graph, self.forward, self.holder, shapes) if stage else Stage()
-        self.depends = _depending(graph, trained, wanted)
+        self.depends = depending(graph, {*trained, *wanted})
         self.backward = self._backward() if training else []
-        self._spans: dict[Key, tuple[int, int]] = {}
+        self.again = self._again(segments)
+        self._spans: dict[Key, list[tuple[int, int]]] = {}
         self._live()
         self.needs = self._needs(keep=keep)
 
@@ -117,36 +123,53 @@ class Plan:
     def _computes(self, node: Node) -> bool:
         return self.holder[node.name] == node.name or node.name in self.in_place
 
+    def _again(self, segments: Sequence[Segment]) -> dict[str, list[Work]]:
+        """Return what is computed again before the first node of each segment that is taken back."""
+        result = {}
+        for segment in segments:
+            nodes, again = set(segment.nodes), set(segment.again)
+            first = next((node.name for node in self.backward if node.name in nodes), None)
+            if first is not None and again:
+                result[first] = [work for work in self.forward if work.node.name in again]
+        return result
+
     def _touch(self, kind: str, names: Iterable[str], time: int) -> None:
-        """Note that tensors are touched at a time."""
+        """Note that tensors are touched at a time, not before those noted already."""
         for name in names:
-            key = kind, self.holder[name]
-            first, last = self._spans.get(key, (time, time))
-            self._spans[key] = min(first, time), max(last, time)
+            spans = self._spans.setdefault((kind, self.holder[name]), [(time, time)])
+            spans[-1] = spans[-1][0], time
+
+    def _compute(self, work: Work, time: int) -> None:
+        """Note that values are read, and one is written: what its tensor held before is needed no longer."""
+        self._touch(VALUE, work.reads, time)
+        spans = self._spans.setdefault((VALUE, self.holder[work.writes]), [])
+        if not spans or spans[-1][1] < time:
+            spans.append((time, time))
 
     def _live(self) -> None:
         for time, work in enumerate(self.forward):
-            self._touch(VALUE, (*work.reads, work.writes), time)
+            self._compute(work, time)
         now = len(self.forward)
-        end = now + len(self.backward) + 1
+        end = self._end
         if not self.training:
             self._touch(VALUE, (*self.graph.outputs, logits_of(self.graph)), end)
             return
         logits = logits_of(self.graph)
         self._touch(VALUE, [logits], now)
         self._touch(GRADIENT, [logits], now)
-        for time, node in enumerate(self.backward, now + 1):
-            to_inputs = [name for name in node.inputs if self.depends[name]]
-            self._touch(GRADIENT, [node.name, *to_inputs], time)
-            self._touch(VALUE, self._kept(node, to_input=bool(to_inputs)), time)
+        for node in self.backward:
+            for work in self.again.get(node.name, ()):
+                now += 1
+                self._compute(work, now)
+            now += 1
+            self._touch(GRADIENT, [node.name, *(name for name in node.inputs if self.depends[name])], now)
+            self._touch(VALUE, read_back(node, self.depends, self.trained), now)
         self._touch(GRADIENT, self.wanted, end)
 
-    def _kept(self, node: Node, *, to_input: bool) -> list[str]:
-        """Return the nodes whose outputs are read on the way back through ``node``."""
-        saved = node.op.saved(to_input=to_input, trainable=node.name in self.trained)
-        # The gradient of max pooling finds the maximum again, instead of writing and reading indices.
-        inputs = node.inputs if saved & {"input", "indices"} else ()
-        return [*inputs, *([node.name] if saved & {"output", "indices"} else ())]
+    @property
+    def _end(self) -> int:
+        """The number behind those of all pieces of work."""
+        return len(self.forward) + len(self.backward) + sum(map(len, self.again.values())) + 1
 
     def _needs(self, *, keep: bool) -> dict[Key, Need]:
         graph, shapes = self.graph, map_shapes(self.graph, self.holder)
@@ -154,10 +177,10 @@ class Plan:
             VALUE: halos(graph, self.holder, self.ways),
             GRADIENT: self._gradient_halos() if self.training else {},
         }
-        end = len(self.forward) + len(self.backward) + 1
         result = {}
-        for (kind, name), (first, last) in self._spans.items():
-            result[kind, name] = Need(shapes[name], border[kind][name], 0 if keep else first, end if keep else last)
+        for (kind, name), ((first, last), *again) in self._spans.items():
+            span = (0, self._end) if keep else (first, last)
+            result[kind, name] = Need(shapes[name], border[kind][name], *span, again=again[0] if again else None)
         for work in self.forward[: self.stage.works]:
             key = VALUE, self.holder[work.writes]
             need = result[key]
@@ -202,15 +225,6 @@ def logits_of(graph: Graph) -> str:
     """Return the node whose output goes into the loss: the first output, before a final softmax."""
     node = graph.node(graph.outputs[0])
     return node.inputs[0] if isinstance(node.op, Softmax) else node.name
-
-
-def _depending(graph: Graph, trained: frozenset[str], wanted: frozenset[str]) -> dict[str, bool]:
-    """Return for each node whether its output depends on something that gets a gradient."""
-    depends: dict[str, bool] = {}
-    for node in graph:
-        own = node.name in trained or node.name in wanted
-        depends[node.name] = own or any(depends[name] for name in node.inputs)
-    return depends
 
 
 def _used(graph: Graph, output: str) -> frozenset[str]:

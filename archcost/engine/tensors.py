@@ -11,6 +11,7 @@ from archcost.graph import Graph, Node
 from archcost.kernels.layers import FastPlan, convolution_layer, input_halo
 from archcost.kernels.layout import Blocked
 from archcost.kernels.narrow import is_narrow
+from archcost.liveness import overwrites, readers
 from archcost.ops import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -191,7 +192,7 @@ def aliases(graph: Graph, *, training: bool, in_place: bool = False) -> dict[str
             free = _is_renaming(graph, node, last, vectors) or _only_dense(graph, node, consumers, last)
         elif in_place and isinstance(node.op, Activation):
             alike = all((node.name in some) == (node.inputs[0] in some) for some in (last, vectors))
-            free = alike and _overwrites(graph, node, consumers) and holder[node.inputs[0]] == node.inputs[0]
+            free = alike and overwrites(graph, node, consumers) and holder[node.inputs[0]] == node.inputs[0]
         holder[node.name] = holder[node.inputs[0]] if free else node.name
     return holder
 
@@ -205,29 +206,6 @@ def _is_renaming(graph: Graph, node: Node, last: Collection[str], vectors: Colle
     if before == after:
         return (names[0] in vectors) == (names[1] in vectors)
     return all(len(graph.shapes[name]) != 3 or graph.shapes[name][1:] == (1, 1) or name in vectors for name in names)
-
-
-def readers(graph: Graph) -> dict[str, list[Node]]:
-    """Return for each node the nodes that read its output."""
-    result: dict[str, list[Node]] = {node.name: [] for node in graph}
-    for node in graph:
-        for name in node.inputs:
-            result[name].append(node)
-    return result
-
-
-def _overwrites(graph: Graph, node: Node, consumers: dict[str, list[Node]]) -> bool:
-    """Return whether an activation may overwrite its input: neither way back needs it, and nobody else reads it."""
-    producer = graph.node(node.inputs[0])
-    kept = producer.op.saved_for_input | producer.op.saved_for_params
-    return (
-        node.op.saved_for_input == {"output"}
-        and not hasattr(node.op, "axis")
-        and not kept & {"output", "indices"}
-        and len(consumers[producer.name]) == 1
-        and producer.name not in graph.outputs
-        and not isinstance(producer.op, Input)
-    )
 
 
 def _only_dense(graph: Graph, node: Node, consumers: dict[str, list[Node]], last: frozenset[str]) -> bool:

@@ -16,6 +16,7 @@ from archcost.kernels.accumulate import accumulated
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.plain import conversion
 from archcost.kernels.step import Step
+from archcost.recomputation import Recomputation, recomputation
 
 LossName = Literal["softmax", "bce", "mse"]
 
@@ -34,6 +35,8 @@ class Training:
         smoothing: share of the goal that softmax cross-entropy spreads evenly over all classes.
         keep: let nothing share memory.
         update: what changes the parameters when all gradients are there.
+        checkpoint_activations: keep few activations, and compute the others again on the way back
+            (``archcost.recomputation``); gradients are the same, bit by bit.
 
     Attributes:
         lowered: the forward pass; its ``inputs`` are the arrays to fill.
@@ -41,6 +44,7 @@ class Training:
         goals: (N, ...) of the output's shape; read by the others.
         loss: its ``value`` is the mean loss and ``correct`` the number of right images, after a run.
         program: forward, loss, backward, update.
+        recomputation: which activations are recomputed; None if none are to be.
     """
 
     def __init__(
@@ -55,8 +59,13 @@ class Training:
         smoothing: float = 0.0,
         keep: bool = False,
         update: Sequence[Step] = (),
+        checkpoint_activations: bool = False,
     ) -> None:
-        self.lowered = Lowered(graph, images, setting, training=True, trained=trained, keep=keep)
+        self.recomputation: Recomputation | None = None
+        if checkpoint_activations and not keep:
+            self.recomputation = recomputation(graph, trained, graph.outputs[:1])
+        segments = self.recomputation.segments if self.recomputation else ()
+        self.lowered = Lowered(graph, images, setting, training=True, trained=trained, keep=keep, segments=segments)
         copies = {
             f"{node.name}.{name}": (f"{node.shares}.{name}", np.zeros(shape, setting.precision))
             for node in graph

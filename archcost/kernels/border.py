@@ -10,12 +10,12 @@ from numba import njit
 
 from archcost.kernels import compiled
 from archcost.kernels.layout import Blocked
-from archcost.kernels.machine import integers
+from archcost.kernels.machine import float32s, integers
 from archcost.kernels.step import Step
 from archcost.kernels.units import lines_per_unit, next_unit
 
-WORD = 8
-"""Bytes that are cleared at a time; every vector is a multiple of it."""
+WORD = 4
+"""Bytes that are cleared at a time; every pixel is a multiple of it, also that of a few channels without a vector."""
 
 
 def border_step() -> Any:
@@ -32,7 +32,7 @@ def border_step() -> Any:
         maps, together, before, behind = words[2], words[3], words[4], words[5]
         inside, border, rows = words[6], words[7], words[8]
         size = before + rows * inside + (rows - 1) * border + behind
-        memory = numba.carray(integers(words[1]), (maps * size,), np.int64)
+        memory = numba.carray(float32s(words[1]), (maps * size,), np.float32)
         unit = next_unit(row, -1, threads)
         while unit * together < maps:
             for index in range(unit * together, min(maps, (unit + 1) * together)):

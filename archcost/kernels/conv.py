@@ -262,7 +262,7 @@ def last_axis(op: Op) -> bool:
 def forward(operation: Operation) -> list[Step]:
     """Return the steps of a layer that multiplies."""
     parts = forward_parts(operation)
-    return [*parts.pack, *parts.compute]
+    return [*(replace(step, prepares=True) for step in parts.pack), *parts.compute]
 
 
 def backward(gradient: Gradient) -> list[Step]:

@@ -63,7 +63,7 @@ def forward_parts(operation: Operation, fusion: conv.Fusion | None = None) -> co
 def linear(operation: Operation) -> list[Step]:
     """Return the steps of a dense layer on the last axis."""
     parts = forward_parts(operation)
-    return [*parts.pack, *parts.compute]
+    return [*(replace(step, prepares=True) for step in parts.pack), *parts.compute]
 
 
 def linear_backward(gradient: Gradient) -> list[Step]:

@@ -6,6 +6,7 @@ Training statistics are taken in two passes, mean first, with sums in float64: a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numba
@@ -203,6 +204,8 @@ def batch_norm(operation: Operation) -> list[Step]:
         steps += [step, _stage("statistics", operation, sums)]
     else:
         steps.append(_stage("running", operation))
+    # The vectors are kept: recomputation normalises with them, and running statistics move on once a step.
+    steps = [replace(step, once=True) for step in steps]
     operands = [place, *_operands(operation, MEAN, SCALE, SHIFT)]
     steps.append(pointwise("normalise", operation.output, operands, machine, precision, [source, operation]))
     return steps

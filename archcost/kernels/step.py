@@ -30,6 +30,9 @@ class Step:
             border count, since they are executed; lanes that fill up a block of channels, and weights of zero that
             stand where no channels are connected or no tap leads, do not.
         for_weights: whether these make a gradient to weights.
+        once: whether what it leaves lies in arrays of its own until the way back (statistics of a batch): where
+            activations are recomputed, it does not run again.
+        recomputes: whether it runs again for recomputation, on the way back.
         method: name of the fast way by which a layer is computed; empty for the direct one.
     """
 
@@ -40,6 +43,8 @@ class Step:
     prepares: bool = False
     mult_adds: int = 0
     for_weights: bool = False
+    once: bool = False
+    recomputes: bool = False
     method: str = ""
 
 

@@ -94,6 +94,10 @@ class Op(ABC):
     def cost(self, *inputs: Shape, training: bool = False) -> Cost:
         """Return the work of one forward pass on one image."""
 
+    def cost_again(self, *inputs: Shape, training: bool = False) -> Cost:
+        """Return the work of computing the output of one image again; statistics of a batch are kept."""
+        return self.cost(*inputs, training=training)
+
     @abstractmethod
     def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
         """Return the work of one backward pass on one image; ``trainable`` tells whether the parameters are trained."""

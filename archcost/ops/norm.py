@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from archcost.cost import (
     BATCH_NORM_PARAMETER_OPS,
+    BATCH_NORM_STATISTICS_OPS,
     BATCH_NORM_TRAINING_OPS,
     ELEMENT_RULES,
     LAYER_NORM_AFFINE_OPS,
@@ -56,6 +57,10 @@ class BatchNorm2d(Op):
         if training:
             per_element = BATCH_NORM_TRAINING_OPS - (0 if self.affine else 2)
         return Cost(0, per_element * product(inputs[0]))
+
+    def cost_again(self, *inputs: Shape, training: bool = False) -> Cost:
+        statistics = BATCH_NORM_STATISTICS_OPS * product(inputs[0]) if training else 0
+        return Cost(0, self.cost(*inputs, training=training).element_ops - statistics)
 
     def backward_cost(self, *inputs: Shape, trainable: bool = True) -> BackwardCost:
         elements = product(inputs[0])

@@ -55,6 +55,8 @@ COLUMNS: dict[str, Column] = {
     "input_gradient_flops": _number("FLOPs to inputs", "input_gradient_flops", 30),
     "weight_gradient_mult_adds": _number("mult-adds to weights", "weight_gradient_mult_adds", 80),
     "weight_gradient_flops": _number("FLOPs to weights", "weight_gradient_flops", 30),
+    "recomputed_mult_adds": _number("mult-adds again", "recomputed_mult_adds", 75),
+    "recomputed_flops": _number("FLOPs again", "recomputed_flops", 30),
     "receptive_field": Column("receptive field", lambda row, _: row.receptive_field, 45),
     "counted": _number("counted", "counted", 98),
     "weights": _number("weights", "weights", 60),
@@ -66,6 +68,7 @@ COLUMNS: dict[str, Column] = {
 
 DEFAULT = ("operator", "output_shape", "params", "mult_adds", "flops", "mult_adds_share")
 TRAINING = ("operator", "params_trainable", "mult_adds", "input_gradient_mult_adds", "weight_gradient_mult_adds")
+RECOMPUTED = (*TRAINING, "recomputed_mult_adds")
 WEIGHED = ("operator", "output_shape", "params", "mult_adds", "weights_dtype", "sparsity")
 COUNTED = ("operator", "output_shape", "params", "mult_adds", "counted")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from archcost.cost import NO_COST, Cost
 from archcost.geometry import Shape, product
 from archcost.graph import Graph
 from archcost.ops.base import Input, Op
@@ -27,6 +28,8 @@ ADDITIVE: tuple[str, ...] = (
     "input_gradient_flops",
     "weight_gradient_mult_adds",
     "weight_gradient_flops",
+    "recomputed_mult_adds",
+    "recomputed_flops",
     "counted",
     "weights",
     "zeros",
@@ -51,6 +54,7 @@ class Row:
         train_flops: FLOPs of the forward pass in training.
         input_gradient_mult_adds, input_gradient_flops: of the gradients to its inputs.
         weight_gradient_mult_adds, weight_gradient_flops: of the gradients to its parameters.
+        recomputed_mult_adds, recomputed_flops: of its output, where activations are recomputed.
         counted: what the chosen convention counts for it; 0 without one.
         weights, zeros: values that a file of weights stores for it, and how many of them are 0; 0 without a file.
         weights_dtype: their element types.
@@ -74,6 +78,8 @@ class Row:
     input_gradient_flops: int = 0
     weight_gradient_mult_adds: int = 0
     weight_gradient_flops: int = 0
+    recomputed_mult_adds: int = 0
+    recomputed_flops: int = 0
     counted: int = 0
     weights: int = 0
     zeros: int = 0
@@ -88,6 +94,7 @@ def rows_of(
     *,
     train: bool = False,
     fields: Mapping[str, ReceptiveField] | None = None,
+    recomputed: Mapping[str, Cost] | None = None,
 ) -> list[Row]:
     """Return one row for each operator of ``graph``, in its order (the network's inputs are no operators).
 
@@ -97,6 +104,7 @@ def rows_of(
         counted: what a convention counts for each node.
         train: fill the columns of training too; they are 0 otherwise.
         fields: receptive field of each node, to be shown.
+        recomputed: the work of each node that is computed again on the way back.
     """
     backward = backward_pass(graph, frozen) if train else [NOT_TRAINED] * len(graph)
     numbers = list(counted) if counted is not None else [0] * len(graph)
@@ -106,6 +114,7 @@ def rows_of(
             continue
         op, inputs, output = node.op, graph.input_shapes(node), graph.shapes[node.name]
         cost, owns = op.cost(*inputs), node.shares is None
+        again = recomputed.get(node.name, NO_COST) if recomputed else NO_COST
         params = sum(map(product, op.params(*inputs).values())) if owns else 0
         result.append(
             Row(
@@ -125,6 +134,8 @@ def rows_of(
                 input_gradient_flops=part.to_inputs.flops,
                 weight_gradient_mult_adds=part.to_params.mult_adds,
                 weight_gradient_flops=part.to_params.flops,
+                recomputed_mult_adds=again.mult_adds,
+                recomputed_flops=again.flops,
                 counted=number,
                 receptive_field=field_text(fields.get(node.name)) if fields else "",
             )

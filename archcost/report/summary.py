@@ -10,7 +10,17 @@ from archcost.errors import UsageError
 from archcost.geometry import shape_text
 from archcost.graph import Graph
 from archcost.patterns import frozen_nodes, matches
-from archcost.report.columns import COLUMNS, COUNTED, DEFAULT, TRAINING, WEIGHED, checked_columns, checked_sort
+from archcost.recomputation import recomputation
+from archcost.report.columns import (
+    COLUMNS,
+    COUNTED,
+    DEFAULT,
+    RECOMPUTED,
+    TRAINING,
+    WEIGHED,
+    checked_columns,
+    checked_sort,
+)
 from archcost.report.formats import Cell, Format, Table, as_csv, as_html
 from archcost.report.gaps import coverage
 from archcost.report.layers import remainder, tree_cells
@@ -18,6 +28,7 @@ from archcost.report.rows import Row, fold, rows_of, summed, total
 from archcost.report.stored import Stored, stored_text, with_stored
 from archcost.report.text import footer
 from archcost.report.totals import Totals, TrainingTotals, totals_of, training_totals_of
+from archcost.segments import recomputed_costs
 
 SCHEMA = "archcost.summary/1"
 DEFAULT_DEPTH = 2
@@ -83,7 +94,8 @@ class Summary:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that are shown."""
-        usual = COUNTED if self.convention else TRAINING if self.training else WEIGHED if self.stored else DEFAULT
+        trained = RECOMPUTED if self.training and self.training.recomputation else TRAINING
+        usual = COUNTED if self.convention else trained if self.training else WEIGHED if self.stored else DEFAULT
         return self.view.columns or usual
 
     def table(self, *, tree: bool = True) -> Table:
@@ -176,6 +188,8 @@ class Summary:
             return column in self.view.columns
         if column in ("weights", "weights_dtype", "zeros", "sparsity"):
             return bool(self.stored)
+        if column.startswith("recomputed_"):
+            return self.training is not None and self.training.recomputation is not None
         return self.training is not None or not ("gradient" in column or column.startswith("train_"))
 
     def to_markdown(self) -> str:
@@ -234,6 +248,7 @@ def summarize(
     freeze: Iterable[str] = (),
     convention: str = "",
     stored: Mapping[str, Stored] | None = None,
+    checkpoint_activations: bool = False,
 ) -> Summary:
     """Return what ``graph`` costs.
 
@@ -251,6 +266,7 @@ def summarize(
         freeze: patterns of layers or scopes whose parameters are not trained.
         convention: another counter's rule (``report.conventions``), as a column beside ours.
         stored: what a file of weights stores for each node (``interop.stored``): adds its types and zeros.
+        checkpoint_activations: training keeps few activations and computes the others again.
 
     Raises:
         UsageError: for an unknown column, type, optimizer or convention, or a pattern that matches nothing.
@@ -273,9 +289,18 @@ def summarize(
         from archcost.receptive_field import receptive_fields
 
         fields = receptive_fields(graph)
-    rows = tuple(rows_of(graph, frozen, counted, train=train, fields=fields))
+    recomputed, costs = None, None
+    if checkpoint_activations:
+        if not train:
+            raise UsageError("`checkpoint_activations` is about training, which is not asked for (`train`)")
+        trained = frozenset(node.name for node in graph if graph.params(node) and node.name not in frozen)
+        recomputed = recomputation(graph, trained, graph.outputs)
+        costs = recomputed_costs(graph, trained, recomputed.again)
+    rows = tuple(rows_of(graph, frozen, counted, train=train, fields=fields, recomputed=costs))
     if stored:
         rows = with_stored(rows, stored)
     totals = totals_of(graph, rows, dtype)
-    training = training_totals_of(graph, rows, frozen, dtype, optimizer, batch_size) if train else None
+    training = None
+    if train:
+        training = training_totals_of(graph, rows, frozen, dtype, optimizer, batch_size, recomputed)
     return Summary(graph, rows, totals, training, batch_size, dtype, convention, view, stored or {})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textwrap import fill
 
 from archcost.cost import DEFINITIONS
-from archcost.report.formats import mebibytes, si
-from archcost.report.totals import Totals, TrainingTotals
+from archcost.report.formats import mebibytes, percent, si
+from archcost.report.totals import RecomputationTotals, Totals, TrainingTotals
 
 
 def footer(
@@ -72,8 +72,25 @@ def _training(training: TrainingTotals, batch_size: int) -> str:
         ("saved activations", mebibytes(training.saved_activation_bytes)),
         ("together", mebibytes(training.total_bytes)),
     ]
+    if training.recomputation is not None:
+        again = training.recomputation
+        share = percent(again.flops, training.forward_flops)
+        work = f"{_exact(again.mult_adds)} mult-adds, {si(again.flops)} FLOPs ({share} of the forward pass)"
+        step.insert(3, ("recomputation", work))
     images = "1 image" if batch_size == 1 else f"{batch_size} images"
-    return f"{_aligned('training step per image', step)}\n\n{_aligned(f'training memory, batch of {images}', memory)}"
+    blocks = [_aligned("training step per image", step), _aligned(f"training memory, batch of {images}", memory)]
+    if training.recomputation is not None:
+        blocks.append(_recomputation(training.recomputation, training.saved_activation_bytes))
+    return "\n\n".join(blocks)
+
+
+def _recomputation(again: RecomputationTotals, saved: int) -> str:
+    plain = again.plain_saved_activation_bytes
+    lines = [
+        ("saved activations", f"{mebibytes(saved)} instead of {mebibytes(plain)}"),
+        ("peak with gradients", f"{mebibytes(again.peak_bytes)} instead of {mebibytes(again.plain_peak_bytes)}"),
+    ]
+    return _aligned(f"recomputation of activations, segments: {again.segments}", lines)
 
 
 def definitions() -> str:

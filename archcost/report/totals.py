@@ -9,6 +9,7 @@ from archcost.cost import BYTES, OPTIMIZERS
 from archcost.errors import UsageError, did_you_mean
 from archcost.geometry import product
 from archcost.graph import Graph
+from archcost.recomputation import Recomputation
 from archcost.report.memory import peak_activations
 from archcost.report.rows import Row, total
 from archcost.report.training import backward_pass, saved_activation_bytes
@@ -42,6 +43,26 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class RecomputationTotals:
+    """What recomputing activations costs and saves; work for one image, memory for the batch.
+
+    Attributes:
+        segments: parts of the network, of which all but the last are computed again.
+        mult_adds, flops: what is computed again.
+        plain_saved_activation_bytes: saved activations without recomputation.
+        peak_bytes, plain_peak_bytes: the most bytes of activations and their gradients at once, with and without it
+            (``recomputation.Recomputation``).
+    """
+
+    segments: int
+    mult_adds: int
+    flops: int
+    plain_saved_activation_bytes: int
+    peak_bytes: int
+    plain_peak_bytes: int
+
+
+@dataclass(frozen=True)
 class TrainingTotals:
     """What one training step costs: work for one image, memory for the batch.
 
@@ -52,6 +73,7 @@ class TrainingTotals:
         optimizer: name of the optimizer.
         optimizer_flops: one update, once a batch.
         weight_bytes, gradient_bytes, optimizer_bytes, saved_activation_bytes: memory, ``total_bytes`` their sum.
+        recomputation: what recomputing activations changes, if they are recomputed.
     """
 
     forward_flops: int
@@ -66,6 +88,7 @@ class TrainingTotals:
     optimizer_bytes: int
     saved_activation_bytes: int
     total_bytes: int
+    recomputation: RecomputationTotals | None = None
 
 
 def totals_of(graph: Graph, rows: Sequence[Row], dtype: str) -> Totals:
@@ -94,9 +117,24 @@ def totals_of(graph: Graph, rows: Sequence[Row], dtype: str) -> Totals:
 
 
 def training_totals_of(
-    graph: Graph, rows: Sequence[Row], frozen: frozenset[str], dtype: str, optimizer: str, batch_size: int
+    graph: Graph,
+    rows: Sequence[Row],
+    frozen: frozenset[str],
+    dtype: str,
+    optimizer: str,
+    batch_size: int,
+    recomputed: Recomputation | None = None,
 ) -> TrainingTotals:
     """Return what one training step costs.
+
+    Args:
+        graph: the network.
+        rows: its operators, with the columns of training.
+        frozen: nodes whose parameters are not trained.
+        dtype: element type.
+        optimizer: its name.
+        batch_size: images of a step.
+        recomputed: how activations are recomputed, if they are.
 
     Raises:
         UsageError: for an unknown optimizer, or an element type that cannot be trained in.
@@ -108,12 +146,23 @@ def training_totals_of(
         raise UsageError("dtype 'int8' cannot be trained in; choose a floating-point type")
     size, sums, rule = BYTES[dtype], total(rows), OPTIMIZERS[optimizer]
     trained = sums["params_trainable"]
+    backward, segments = backward_pass(graph, frozen), recomputed.segments if recomputed else ()
     memory = {
         "weight_bytes": size * sums["params"],
         "gradient_bytes": size * trained,
         "optimizer_bytes": size * rule.state * trained,
-        "saved_activation_bytes": batch_size * saved_activation_bytes(graph, backward_pass(graph, frozen), size),
+        "saved_activation_bytes": batch_size * saved_activation_bytes(graph, backward, size, segments),
     }
+    recomputation = None
+    if recomputed:
+        recomputation = RecomputationTotals(
+            segments=len(segments),
+            mult_adds=sums["recomputed_mult_adds"],
+            flops=sums["recomputed_flops"],
+            plain_saved_activation_bytes=batch_size * saved_activation_bytes(graph, backward, size),
+            peak_bytes=batch_size * size * recomputed.elements,
+            plain_peak_bytes=batch_size * size * recomputed.plain_elements,
+        )
     return TrainingTotals(
         forward_flops=sums["train_flops"],
         input_gradient_mult_adds=sums["input_gradient_mult_adds"],
@@ -123,5 +172,6 @@ def training_totals_of(
         optimizer=optimizer,
         optimizer_flops=rule.operations * trained,
         total_bytes=sum(memory.values()),
+        recomputation=recomputation,
         **memory,
     )

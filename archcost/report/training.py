@@ -10,6 +10,7 @@ from archcost.geometry import product
 from archcost.graph import Graph, Node
 from archcost.ops.base import Saved
 from archcost.report.memory import storage, stored_tensors
+from archcost.segments import Segment
 
 
 @dataclass(frozen=True)
@@ -62,23 +63,41 @@ def _backward(graph: Graph, node: Node, trainable: bool, depends: dict[str, bool
     return Backward(to_inputs, cost.params if trainable else NO_COST, saved, trainable)
 
 
-def saved_activation_bytes(graph: Graph, backward: Sequence[Backward], element_bytes: int) -> int:
+def saved_activation_bytes(
+    graph: Graph, backward: Sequence[Backward], element_bytes: int, segments: Sequence[Segment] = ()
+) -> int:
     """Return the bytes of everything that the forward pass keeps for one image; a tensor kept twice counts once.
 
     Unfused: each operator keeps its own input or output as its gradient formula asks; statistics of normalisations
     (two numbers a channel) are not counted, and what is stored with the parameters is there anyway.
+
+    Args:
+        graph: the network.
+        backward: of each node (``backward_pass``).
+        element_bytes: bytes of an element.
+        segments: how activations are recomputed. Then it is the most that is kept at once: what a segment keeps from
+            its forward pass, and what the forward pass before it has kept for this segment and those still to come.
     """
-    holder = storage(graph, training=True)
-    stored = stored_tensors(graph)
-    kept: set[str] = set()
-    extra = 0
-    for node, part in zip(graph, backward):
-        if "input" in part.saved:
-            kept.update(holder[name] for name in node.inputs)
-        if "output" in part.saved:
-            kept.add(holder[node.name])
-        if "indices" in part.saved:
-            extra += INDEX_BYTES * product(graph.shapes[node.name])
-        if "mask" in part.saved:
-            extra += MASK_BYTES * product(graph.shapes[node.name])
-    return extra + element_bytes * sum(product(graph.shapes[name]) for name in kept - stored)
+    holder, stored = storage(graph, training=True), stored_tensors(graph)
+    parts = {node.name: part for node, part in zip(graph, backward)}
+    whole = Segment(tuple(parts), (), ())
+    most, waiting = 0, set[str]()
+    for segment in segments or [whole]:
+        kept, extra = set[str](), 0
+        for name in segment.nodes:
+            saved = parts[name].saved
+            if "input" in saved:
+                kept.update(graph.node(name).inputs)
+            if "output" in saved:
+                kept.add(name)
+            size = product(graph.shapes[name])
+            extra += (INDEX_BYTES * ("indices" in saved) + MASK_BYTES * ("mask" in saved)) * size
+        for name in segment.again:
+            kept.update(other for other in graph.node(name).inputs if other not in segment.again)
+        tensors = {holder[name] for name in kept}
+        alive = (tensors | waiting) - stored
+        most = max(most, extra + element_bytes * sum(product(graph.shapes[name]) for name in alive))
+        # Later segments are taken back first: what this one needs of itself and of those before it waits.
+        passing = {holder[name] for name in segment.kept}
+        waiting |= {name for name in tensors if name in passing or name not in {holder[one] for one in segment.nodes}}
+    return most

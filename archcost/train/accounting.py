@@ -27,7 +27,7 @@ class Line(NamedTuple):
     """A row of the comparison: FLOPs (2 x mult-adds) of the layers that multiply, in one step.
 
     Attributes:
-        name: "forward", "gradient to inputs", "gradient to weights" or "total".
+        name: "forward", "gradient to inputs", "gradient to weights", "recomputation" (if asked for) or "total".
         predicted: by the graph.
         expected: of the engine: predicted, plus and minus what the direction of the gradient changes.
         executed: counted from the program.
@@ -48,16 +48,18 @@ class Account:
         predicted: by the graph, for one image.
         executed: mult-adds of the program, for the batch.
         optimizer_flops: of an update of all trained parameters, once a step.
+        recomputes: whether activations are recomputed.
     """
 
     images: int
     predicted: Predicted
     executed: Executed
     optimizer_flops: int
+    recomputes: bool = False
 
     @property
     def step_flops(self) -> int:
-        """FLOPs of a step by the graph: forward and backward of all images, all operators, and the update."""
+        """FLOPs of a step by the graph: forward, backward and recomputation of all images, and the update."""
         return self.images * self.predicted.flops + self.optimizer_flops
 
     @property
@@ -69,6 +71,8 @@ class Account:
             ("gradient to inputs", one.to_inputs.mult_adds, expected.to_inputs, done.to_inputs),
             ("gradient to weights", one.to_weights.mult_adds, expected.to_weights, done.to_weights),
         ]
+        if self.recomputes:
+            numbers.append(("recomputation", one.recomputed.mult_adds, expected.recomputed, done.recomputed))
         rows = [Line(name, 2 * self.images * a, 2 * self.images * b, 2 * c) for name, a, b, c in numbers]
         return [*rows, Line("total", *(sum(column) for column in list(zip(*rows))[1:]))]
 
@@ -114,8 +118,9 @@ def account(training: Training, optimizer: str) -> Account:
     graph, trained = lowered.graph, lowered.plan.trained
     parameters = sum(map(product, trained_shapes(graph, trained).values()))
     update = parameters * optimizer_rule(optimizer).operations
-    found = predicted(graph, trained, samples=lowered.layout.samples, fast=lowered.fast)
-    return Account(lowered.images, found, executed(training), update)
+    again = training.recomputation.again if training.recomputation else frozenset[str]()
+    found = predicted(graph, trained, samples=lowered.layout.samples, fast=lowered.fast, again=again)
+    return Account(lowered.images, found, executed(training), update, training.recomputation is not None)
 
 
 def optimizer_rule(name: str) -> OptimizerRule:

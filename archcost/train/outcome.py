@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from archcost.engine.training import Training
 from archcost.geometry import product
-from archcost.report.formats import Cell, Table, si
+from archcost.report.formats import Cell, Table, mebibytes, si
 from archcost.train.accounting import Account, account, measured_peak
 from archcost.train.dataset import Dataset
 from archcost.train.evaluation import Evaluation
@@ -33,8 +34,13 @@ class Member:
     @cached_property
     def account(self) -> Account:
         """FLOPs of a whole batch."""
+        return account(self.program, self.trainer.optimizer.name)
+
+    @property
+    def program(self) -> Training:
+        """The step of a whole batch."""
         trainer = self.trainer
-        return account(trainer.program(min(trainer.batch_size, len(trainer.loader.split))), trainer.optimizer.name)
+        return trainer.program(min(trainer.batch_size, len(trainer.loader.split)))
 
     @property
     def step_flops(self) -> int:
@@ -97,6 +103,7 @@ def metrics(
             for name, line in lines.items()
         },
         "step_flops": first.account.step_flops,
+        "activation_bytes": first.program.lowered.memory.bytes,
         "options": dict(options),
     }
     if len(members) > 1:
@@ -146,6 +153,10 @@ def outcome_table(data: Dataset, members: Sequence[Member], test: Evaluation, cr
         text = f"{si(line.executed)} executed, {si(line.predicted)} predicted: {exact}"
         rows.append((f"{line.name}, FLOPs of {images} images", text if line.predicted or line.executed else "none"))
     rows.append(("step, all operators and update", f"{si(first.account.step_flops)} FLOPs"))
+    recomputation = first.program.recomputation
+    if recomputation is not None:
+        memory, segments = mebibytes(first.program.lowered.memory.bytes), len(recomputation.segments)
+        rows.append((f"activations and gradients of {images} images", f"{memory}, in {segments} segments"))
     if first.account.explanation:
         note = f"gradients to inputs: {first.account.explanation}"
     return Table(f"{graph.title} on {data.name}", ("", "result"), tuple(rows), note)

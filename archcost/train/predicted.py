@@ -20,6 +20,9 @@ counted on neither side. Convolutions by Winograd's filtering execute other prod
 
 The same holds for the forward pass of a transposed convolution, which is that gradient; its own gradient to the input
 executes what is predicted.
+
+What is recomputed on the way back executes what the forward pass does, but for the statistics of a batch, which are
+kept (``archcost.recomputation``).
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ from archcost.kernels.passes import live_taps
 from archcost.kernels.winograd_plan import products
 from archcost.ops import Conv2d, ConvTranspose2d, Op, PartialConv2d
 from archcost.report.training import NOT_TRAINED, backward_pass
+from archcost.segments import recomputed_costs
 
 
 class Difference(NamedTuple):
@@ -62,6 +66,9 @@ class Difference(NamedTuple):
         return Difference(*(a + b for a, b in zip(self, other)))
 
 
+NO_DIFFERENCE = Difference()
+
+
 @dataclass(frozen=True)
 class Predicted:
     """What the graph predicts of a training step, for one image.
@@ -72,6 +79,8 @@ class Predicted:
         to_weights: gradients to parameters.
         forward_difference: by how much the mult-adds that are executed must differ.
         input_difference, weight_difference: likewise of the gradients.
+        recomputed: activations that are computed again on the way back.
+        recomputed_difference: as of the forward pass.
     """
 
     forward: Cost
@@ -80,16 +89,19 @@ class Predicted:
     forward_difference: Difference
     input_difference: Difference
     weight_difference: Difference
+    recomputed: Cost = NO_COST
+    recomputed_difference: Difference = NO_DIFFERENCE
 
     @property
     def differences(self) -> Difference:
         """All differences together."""
-        return self.forward_difference.plus(self.input_difference).plus(self.weight_difference)
+        parts = self.forward_difference, self.input_difference, self.weight_difference, self.recomputed_difference
+        return summed(parts)
 
     @property
     def flops(self) -> int:
-        """Forward and backward, all operators."""
-        return self.forward.flops + self.to_inputs.flops + self.to_weights.flops
+        """Forward, backward and what is recomputed, all operators."""
+        return self.forward.flops + self.to_inputs.flops + self.to_weights.flops + self.recomputed.flops
 
     @property
     def expected(self) -> Executed:
@@ -98,10 +110,18 @@ class Predicted:
             self.forward.mult_adds + self.forward_difference.total,
             self.to_inputs.mult_adds + self.input_difference.total,
             self.to_weights.mult_adds + self.weight_difference.total,
+            self.recomputed.mult_adds + self.recomputed_difference.total,
         )
 
 
-def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False, fast: FastPlan = direct) -> Predicted:
+def predicted(
+    graph: Graph,
+    trained: frozenset[str],
+    *,
+    samples: bool = False,
+    fast: FastPlan = direct,
+    again: frozenset[str] = frozenset(),
+) -> Predicted:
     """Return what the graph predicts of a training step, for one image.
 
     The loss looks at the first output: other outputs (auxiliary heads) are computed, but not taken back. A final
@@ -112,8 +132,9 @@ def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False, f
         trained: nodes whose parameters are trained (``Network.trained``).
         samples: lanes are samples.
         fast: which convolutions are computed in a fast way (``Lowered.fast``).
+        again: nodes that are computed again on the way back (``Recomputation.again``).
     """
-    by_node = predicted_by_node(graph, trained, samples=samples, fast=fast).values()
+    by_node = predicted_by_node(graph, trained, samples=samples, fast=fast, again=again).values()
     return Predicted(
         sum((one.forward for one in by_node), NO_COST),
         sum((one.to_inputs for one in by_node), NO_COST),
@@ -121,11 +142,18 @@ def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False, f
         summed([one.forward_difference for one in by_node]),
         summed([one.input_difference for one in by_node]),
         summed([one.weight_difference for one in by_node]),
+        sum((one.recomputed for one in by_node), NO_COST),
+        summed([one.recomputed_difference for one in by_node]),
     )
 
 
 def predicted_by_node(
-    graph: Graph, trained: frozenset[str], *, samples: bool = False, fast: FastPlan = direct
+    graph: Graph,
+    trained: frozenset[str],
+    *,
+    samples: bool = False,
+    fast: FastPlan = direct,
+    again: frozenset[str] = frozenset(),
 ) -> dict[str, Predicted]:
     """Return what the graph predicts of a training step for each node, for one image; see ``predicted``."""
     frozen = frozenset(node.name for node in graph if graph.params(node) and node.name not in trained)
@@ -133,6 +161,7 @@ def predicted_by_node(
     for node in reversed(graph.nodes):
         if node.name in used:
             used.update(node.inputs)
+    recomputed = recomputed_costs(graph, trained, again)
     result = {}
     for node, found in zip(graph, backward_pass(graph, frozen)):
         part = found if node.name in used else NOT_TRAINED
@@ -145,8 +174,10 @@ def predicted_by_node(
             part.to_inputs,
             part.to_params,
             forward,
-            backward if part.to_inputs.mult_adds else Difference(),
-            _without_dead_taps(node, graph, samples=samples) if part.to_params.mult_adds else Difference(),
+            backward if part.to_inputs.mult_adds else NO_DIFFERENCE,
+            _without_dead_taps(node, graph, samples=samples) if part.to_params.mult_adds else NO_DIFFERENCE,
+            recomputed.get(node.name, NO_COST),
+            forward if node.name in again else NO_DIFFERENCE,
         )
     return result
 

@@ -64,6 +64,7 @@ class Options:
     freeze: tuple[str, ...] = ()
     weights: str | None = None
     partial: bool = False
+    checkpoint_activations: bool = False
     transfer: str | None = None
     loss: str = "softmax"
     seed: int = 0
@@ -83,6 +84,7 @@ class Options:
         """Return what must be the same when training is resumed."""
         free: tuple[str, ...] = (
             "epochs",
+            "checkpoint_activations",
             "threads",
             "workers",
             "data",
@@ -237,7 +239,9 @@ def _network(options: Options, graph: Graph, seed: int) -> tuple[Network, list[s
     """Return a network with first weights, those of a file if one is given, and what was done with them."""
     plan = transfer(graph, options.transfer) if options.transfer else None
     freeze = (*(plan.freeze if plan else ()), *options.freeze)
-    network = Network(graph, seed=seed, threads=options.threads, freeze=freeze)
+    network = Network(
+        graph, seed=seed, threads=options.threads, freeze=freeze, checkpoint_activations=options.checkpoint_activations
+    )
     notes = []
     source = options.weights or options.model
     arrays = read_weights(source) if options.weights else stored_weights(options.model, graph)

@@ -51,7 +51,8 @@ class Trainer:
     """Trains a network on a data set.
 
     Args:
-        network: its parameters are changed; frozen layers (``Network(freeze=...)``) are not.
+        network: its parameters are changed; frozen layers (``Network(freeze=...)``) are not. It says whether
+            activations are recomputed (``Network(checkpoint_activations=True)``).
         dataset: images and labels; fitted to the network's input (``note`` says how).
         optimizer: Adam by default.
         schedule: learning rates; None for the optimizer's own, always.
@@ -213,6 +214,7 @@ class Trainer:
             self._programs[images] = Training(
                 network.graph, images, network.setting, network.trained, network.gradients.arrays,
                 loss=self.loss_name, smoothing=self.label_smoothing, update=self.updater.steps,
+                checkpoint_activations=network.checkpoint_activations,
             )  # fmt: skip
         return self._programs[images]
 

@@ -103,6 +103,24 @@ def test_what_was_trained_is_evaluated_again(run: Run) -> None:
     assert "test accuracy (mean of 10 crops)" in table
 
 
+def test_recomputed_activations_change_no_result(run: Run, place: Path) -> None:
+    words = (*TRAIN, "--epochs", "2", "--dropout", "0.1", "--json", "--out")
+    plain, again = (json.loads(run(*words, *more).out) for more in (("a",), ("b", "--checkpoint-activations")))
+    for key in ("test_loss", "test_accuracy"):
+        assert again[key] == plain[key]
+    assert again["activation_bytes"] < plain["activation_bytes"]
+    # Of so small a network nothing is computed again that multiplies.
+    assert again["flops_per_step"]["recomputation"] == {"predicted": 0, "executed": 0}
+    assert "recomputation" not in plain["flops_per_step"]
+    assert again["step_flops"] >= plain["step_flops"]
+    weights = [read_weights(place / folder / "weights.npz") for folder in ("a", "b")]
+    assert all((array == weights[1][name]).all() for name, array in weights[0].items())
+    # Training may go on the other way.
+    ended = run(*TRAIN, "--epochs", "3", "--dropout", "0.1", "--out", "a", "--resume", "--checkpoint-activations")
+    assert ended.code == 0, ended.err
+    assert "segments" in ended.out
+
+
 @pytest.mark.usefixtures("place")
 def test_an_ensemble_is_averaged(run: Run) -> None:
     found = json.loads(run(*TRAIN, "--epochs", "1", "--average", "2", "--out", "out", "--json").out)

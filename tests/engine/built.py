@@ -75,12 +75,19 @@ def trained_nodes(graph: Graph, freeze: Iterable[str] = ()) -> frozenset[str]:
 
 
 def built(
-    graph: Graph, images: int = 1, freeze: Iterable[str] = (), target: str = "avx512", threads: int = 0
+    graph: Graph,
+    images: int = 1,
+    freeze: Iterable[str] = (),
+    target: str = "avx512",
+    threads: int = 0,
+    *,
+    checkpoint_activations: bool = False,
 ) -> Training:
     """Return a training program; call ``compile_nothing`` first."""
     trained = trained_nodes(graph, freeze)
     gradients = {name: np.zeros(shape, np.float32) for name, shape in trained_shapes(graph, trained).items()}
-    return Training(graph, images, setting_of(graph, target, threads), trained, gradients)
+    setting = setting_of(graph, target, threads)
+    return Training(graph, images, setting, trained, gradients, checkpoint_activations=checkpoint_activations)
 
 
 @cache

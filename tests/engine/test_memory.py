@@ -52,6 +52,14 @@ def test_a_gap_is_used_again() -> None:
     assert list(places) == [0, 30, 50, 30]
 
 
+def test_a_tensor_that_lives_twice_leaves_its_place_in_between() -> None:
+    # The first lives at 0 to 1 and 5 to 6; the second in between, and the third all the time.
+    first, last = np.array([[0, 5], [2, 2], [0, 0]]), np.array([[1, 6], [4, 4], [6, 6]])
+    assert list(offsets(np.array([8, 8, 4]), first, last)) == [0, 0, 8]
+    last[0, 0] = 2
+    assert list(offsets(np.array([8, 8, 4]), first, last)) == [0, 8, 16]
+
+
 def test_only_borders_that_others_write_into_are_cleared() -> None:
     halo = ((1, 1), (1, 1))
     none = ((0, 0), (0, 0))
@@ -61,6 +69,8 @@ def test_only_borders_that_others_write_into_are_cleared() -> None:
         ("value", "c"): Need((4, 3, 3), halo, 4, 5),
         ("value", "d"): Need((4, 6, 6), none, 0, 9),
     }
+    assert needs["value", "a"].spans == ((0, 1), (0, 1))
+    assert Need((4, 6, 6), none, 0, 1, again=(5, 6)).spans == ((0, 1), (5, 6))
     memory = Memory(dict(list(needs.items())[:2]), 1, 4, "float32")
     assert memory.uncleared == set()
     memory = Memory(needs, 1, 4, "float32")
