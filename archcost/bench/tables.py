@@ -104,7 +104,7 @@ def memory(results: Results) -> Table | None:
     )
     notes = [
         "MiB: peak resident memory above the process that has imported the runtime; weights, code and buffers together",
-        "first s: from the network's name or file to its first outputs, after the imports, on a machine that has run it",
+        "first s: from the network's name or file to its first outputs, after the imports; all is compiled",
     ]
     if all(peak is None for one in found for peak in one.peaks.values()):
         notes.append("memory is not measured: this platform does not tell the peak of a process")
