@@ -112,7 +112,7 @@ def memory(results: Results) -> Table | None:
 
 
 def short(results: Results) -> list[Table]:
-    """Return what a README shows: inference and training against the best of the others, and start-up."""
+    """Return what a README shows: against the best of the others, start-up, and the peaks of memory."""
     tables = []
     for section, heading in (("inference", "inference"), ("training", "training step")):
         found = results.of(section)
@@ -127,7 +127,10 @@ def short(results: Results) -> list[Table]:
             headers = (heading, "batch", "archcost ms", *(head for head, _ in groups))
             tables.append(Table("", headers, tuple(rows), marks))
     start = startup(results)
-    return [*tables, *([Table("", start.headers, start.rows)] if start else [])]
+    held = memory(results)
+    while held and (extra := [index for index, head in enumerate(held.headers) if "last" in head or "first" in head]):
+        held = held.without(extra[0])
+    return [*tables, *(Table("", table.headers, table.rows) for table in (start, held) if table)]
 
 
 def _rounds(results: Results) -> str:

@@ -128,13 +128,15 @@ def test_a_platform_that_tells_no_peak() -> None:
 
 
 def test_the_short_tables() -> None:
-    inference, training, startup = tables.short(full())
+    inference, training, startup, memory = tables.short(full())
     assert inference.headers == (
         "inference", "batch", "archcost ms", "/ faster of ONNX Runtime and OpenVINO", "/ torch's better layout",
     )  # fmt: skip
     assert inference.rows == (("resnet50", 8, 11.0, "0.50 (0.50 to 0.60)", "0.25 (0.25 to 0.30)"),)
     assert training.rows[0][0] == "resnet18 32x32"
     assert startup.headers[0] == "whole process"
+    assert memory.headers == ("network", "what", "batch", "archcost MiB", "torch MiB")
+    assert memory.rows == (("lenet", "inference", 1, 3, 5),)
     assert tables.short(results()) == []
 
 
