@@ -29,7 +29,8 @@ def summary(results: Results) -> str:
     """Return what the README shows."""
     hardware, software = results.machine.lines()
     tables = short(results)
-    notes = "".join(f"\n{line}\n" for line in dict.fromkeys(table.notes for table in tables) if line)
+    # The note begins with an asterisk, which would make it an item of a list.
+    notes = "".join(f"\n\\{line}\n" for line in dict.fromkeys(table.notes for table in tables) if line)
     shown = "\n\n".join(as_markdown(table.headers, table.rows) for table in tables)
     return f"{hardware}.\n{software}.\n{RATIO_NOTE[0].upper()}{RATIO_NOTE[1:]}.\n{notes}\n{shown}\n"
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+PATIENCE = 10.0
+"""Seconds in which a process may end by itself."""
+
+
 class RuntimeFailedError(Exception):
     """A runtime cannot do what it was asked for; the text is one line of its own.
 
@@ -63,15 +67,15 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.end()
+        self.end(PATIENCE if kind is None else 0.0)
 
-    def end(self) -> None:
-        """End the process: it stops when its stdin does, or is killed."""
+    def end(self, patience: float = PATIENCE) -> None:
+        """End the process: it stops when its stdin does, or is killed after ``patience`` seconds."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
             self._process.stdin.close()
-            self._process.wait(10)
+            self._process.wait(patience)
         except (OSError, subprocess.TimeoutExpired):
             self._process.kill()
             self._process.wait()

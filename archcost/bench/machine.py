@@ -75,7 +75,7 @@ def described(threads: int) -> Machine:
         target.name,
         8 * target.vector_bytes,
         physical_memory(),
-        f"{platform.system()} {platform.release()}",
+        platform.system(),
         platform.python_version(),
         archcost.__version__,
         versions(),

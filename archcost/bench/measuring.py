@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archcost.bench.cases import Case
-from archcost.bench.client import Client, RuntimeFailedError, module_environment
+from archcost.bench.client import PATIENCE, Client, RuntimeFailedError, module_environment
 from archcost.bench.load import Watch
 from archcost.bench.peers import FILE_RUNTIMES, OURS, RUNTIMES
 from archcost.bench.prepared import prepare
@@ -68,9 +68,9 @@ class Measuring:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         for client in self._clients.values():
-            client.end()
+            client.end(PATIENCE if kind is None else 0.0)
 
     def speed(self, case: Case) -> Comparison:
         """Return the times of inference or of training steps, of those runtimes that compute what archcost computes."""
@@ -81,7 +81,7 @@ class Measuring:
             prepare(case, folder, onnx=any(name in FILE_RUNTIMES for name in names))
             opened = {name: self._opened(name, case, folder, result) for name in names}
             ready = self._agreeing({name: found for name, found in opened.items() if found is not None}, result)
-            while ready and not result.times:
+            while OURS in ready and not result.times:
                 runs = {name: partial(self._clients[name].phase, self._seconds) for name in ready}
                 try:
                     result.times = measured(runs, self._rounds)

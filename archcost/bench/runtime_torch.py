@@ -62,7 +62,7 @@ def training(
         loss = torch.nn.functional.cross_entropy(module(images[turn]), labels[turn])
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return run
 
