@@ -160,7 +160,12 @@ def test_no_import_goes_round() -> None:
 
 
 def test_the_left_branch_never_imports_the_right() -> None:
-    right = ("archcost.engine", "archcost.kernels", "archcost.train", "archcost.reference")
+    right = ("archcost.engine", "archcost.kernels", "archcost.train", "archcost.reference", "archcost.bench")
     left = ("archcost.ops", "archcost.zoo", "archcost.report", "archcost.graph", "archcost.build")
     assert not [(name, other) for name in MODULES if inside(name, left) for other in OWN[name] if inside(other, right)]
     assert not [name for name in MODULES if not inside(name, right) and {"numba"} & set(IMPORTS[name])]
+
+
+def test_nothing_but_the_command_imports_the_measurements() -> None:
+    users = {name for name in MODULES for other in OWN[name] if inside(other, ("archcost.bench",))}
+    assert {name for name in users if not inside(name, ("archcost.bench",))} == {"archcost.cli.bench"}

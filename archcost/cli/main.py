@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("archcost.cli.summary", "Show what a network costs, layer by layer."),
     "compare": ("archcost.cli.compare", "Show networks side by side; --ops splits the cost by kind of operator."),
     "audit": ("archcost.cli.audit", "Check every documented figure against what is computed."),
+    "bench": ("archcost.cli.bench", "Measure archcost side by side with other runtimes, where they are installed."),
     "export": ("archcost.cli.export", "Write a network as ONNX, as our own graph or as Graphviz text."),
     "predict": ("archcost.cli.predict", "Classify images with weights from a file."),
     "profile": ("archcost.cli.profile", "Run a network: time per layer, GFLOP/s, share of the machine's roofline."),

@@ -207,6 +207,21 @@ class Trainer:
             held and held.loss, held and held.accuracy, test.loss, test.accuracy, seconds, seen / seconds,
         )  # fmt: skip
 
+    def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+        """Do one step outside the epochs, and return its loss before the update.
+
+        Args:
+            images: a batch as the network reads it, (N, C, H, W): normalised, in any number.
+            labels: class of each image, (N,).
+        """
+        training = self.program(len(images))
+        self.updater.prepare()
+        self._run(training, images, labels, self.updater.iteration + 1)
+        self.updater.finish()
+        self.network.parameters.touch()
+        self.network.buffers.touch()
+        return float(training.loss.value[0])
+
     def program(self, images: int) -> Training:
         """Return the program of a training step on so many images."""
         if images not in self._programs:

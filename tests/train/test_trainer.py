@@ -37,6 +37,22 @@ def test_it_learns_what_a_guess_does_not() -> None:
     assert trainer.evaluate(trainer.dataset.train).images == 90
 
 
+def test_a_step_of_its_own_is_the_step_of_an_epoch() -> None:
+    data = stripes()
+    trainer, other = (
+        Trainer(Network(network(), seed=3, threads=1), data, optimizer=SGD(0.1), epochs=1, batch_size=90, workers=0)
+        for _ in range(2)
+    )
+    (epoch,) = trainer.fit()
+    (images, labels), *rest = other.loader.epoch(0)
+    assert not rest
+    assert other.step(images, labels) == epoch.loss
+    for name, array in trainer.tensors().items():
+        np.testing.assert_array_equal(array, other.tensors()[name], err_msg=name)
+    assert other.step(images, labels) < epoch.loss
+    assert other.evaluate().loss != epoch.test_loss
+
+
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads() -> None:
     first = trained(2, augment="mirror,crop")
     for threads, workers in ((2, 0), (1, 3), (3, 1)):
