@@ -239,21 +239,26 @@ def _tiles(
     element = machine.vector_bytes // machine.lanes(precision)
     unroll = next(count for count in (4, 3, 2, 1) if depth % count == 0)
     source, target, residual = field.source, field.target, field.residual
-    lines = []
-    row = 0
-    for rows in pieces(field.rows, rows_at_once):
-        column = 0
+
+    def kernels(rows: int, pixels: int) -> list[int]:
+        steps = (source.pixel_step, target.pixel_step) if pixels > 1 else (machine.vector_bytes,) * 2
+        return [
+            compiled.address(
+                "tile", "tiles", "tile_kernel", machine.name, precision, activation,
+                *Tile(pixels, width, rows, steps[0], element, steps[1], unroll, prefetch=unroll == 4),
+            )
+            for width in widths
+        ]  # fmt: skip
+
+    # Large images have very many tiles, of few kinds: those of a row differ in the row's place alone.
+    parts = []
+    heights = np.array(pieces(field.rows, rows_at_once), np.int64)
+    starts = np.cumsum(heights) - heights
+    for rows in np.unique(heights)[::-1].tolist():
+        line, column = [], 0
         for pixels in pieces(field.columns, longest // rows):
-            steps = (source.pixel_step, target.pixel_step) if pixels > 1 else (machine.vector_bytes,) * 2
-            kernels = [
-                compiled.address(
-                    "tile", "tiles", "tile_kernel", machine.name, precision, activation,
-                    *Tile(pixels, width, rows, steps[0], element, steps[1], unroll, prefetch=unroll == 4),
-                )
-                for width in widths
-            ]  # fmt: skip
-            offsets = (row * o.row_step + column * o.pixel_step for o in (source, target, residual))
-            lines.append((*offsets, *kernels))
+            line.append((*(column * o.pixel_step for o in (source, target, residual)), *kernels(rows, pixels)))
             column += pixels
-        row += rows
-    return tabled(lines)
+        places = np.array([(source.row_step, target.row_step, residual.row_step, 0, 0)], np.int64)
+        parts.append((starts[heights == rows][:, None, None] * places + np.array(line, np.int64)).reshape(-1, 5))
+    return np.ascontiguousarray(np.concatenate(parts))

@@ -118,7 +118,7 @@ def winograd(
     """
     points = (cut.outputs + 2) ** 2
     lanes = machine.lanes(precision)
-    most = min(cut.tiles_of_unit, len(ends_tiles(ends, cut.outputs)))
+    most = min(cut.tiles_of_unit, ends_tiles(ends, cut.outputs))
     pixel_pieces = max(pieces(most, machine.tile_pixels(2)))
     vectors = fitting_vectors(pixel_pieces, ends.target.memory.shape[1], machine)
     panels = Panels.make(Filters(filters.outputs, filters.inputs, (1, 1)), [(0, 0)], vectors, lanes, weight.dtype)

@@ -36,15 +36,10 @@ class Ends(NamedTuple):
     residual: Blocked | None
 
 
-def ends_tiles(ends: Ends, outputs: int) -> list[tuple[int, int, int]]:
-    """Return the tiles of all images: image, first row, first column."""
+def ends_tiles(ends: Ends, outputs: int) -> int:
+    """Return how many tiles all images have."""
     _, height, width = ends.target.shape
-    return [
-        (image, row, column)
-        for image in range(ends.target.images)
-        for row in range(0, height, outputs)
-        for column in range(0, width, outputs)
-    ]
+    return ends.target.images * -(-height // outputs) * -(-width // outputs)
 
 
 class Tables:
@@ -82,7 +77,7 @@ class Tables:
         scratch = aligned(cut.threads * scratch_bytes // panels.memory.itemsize, panels.memory.dtype)
         offsets = np.ascontiguousarray(np.arange(blocks) * block_bytes, np.int64)
         zeros = aligned(self.widest * panels.lanes, panels.memory.dtype)
-        tables = tabled(units), tabled(tiles), self._panels()
+        tables = tabled(units), tiles, self._panels()
         kernel = compiled.address(
             "tile", "winograd_transforms", "input_kernel", self.machine.name, self.precision, cut.outputs
         )
@@ -100,38 +95,39 @@ class Tables:
         side = f"{cut.outputs}x{cut.outputs}"
         return Step(function, tuple(map(int, arguments)), keep, mult_adds=products, method=f"Winograd F({side}, 3x3)")
 
-    def _tiles(self, activation: str) -> list[tuple[int, ...]]:
+    def _tiles(self, activation: str) -> Integers:
+        """Return the table of tiles: image by image, row by row."""
         (source, target, residual), side = self.ends, self.cut.outputs
         _, height, width = target.shape
-        result = []
-        for image, row, column in ends_tiles(self.ends, side):
-            sizes = min(side, height - row), min(side, width - column)
-            kernel = compiled.address(
-                "tile",
-                "winograd_transforms",
-                "output_kernel",
-                self.machine.name,
-                self.precision,
-                activation,
-                side,
-                *sizes,
-            )
-            places = [
-                image * tensor.image_step + (row - up) * tensor.row_step + (column - left) * tensor.pixel_step
-                if tensor
-                else 0
-                for tensor, (up, left) in ((source, self.padding), (target, (0, 0)), (residual, (0, 0)))
-            ]
-            result.append((*places, kernel))
-        return result
+
+        def kernel(rows: int, columns: int) -> int:
+            details = (self.machine.name, self.precision, activation, side, rows, columns)
+            return compiled.address("tile", "winograd_transforms", "output_kernel", *details)
+
+        image, row, column = np.meshgrid(
+            np.arange(target.images), np.arange(0, height, side), np.arange(0, width, side), indexing="ij"
+        )
+        rows, columns = np.minimum(side, height - row), np.minimum(side, width - column)
+        kernels = np.zeros_like(image)
+        for size in {(high, wide) for high in np.unique(rows).tolist() for wide in np.unique(columns).tolist()}:
+            kernels[(rows == size[0]) & (columns == size[1])] = kernel(*size)
+        places = [
+            image * tensor.image_step + (row - up) * tensor.row_step + (column - left) * tensor.pixel_step
+            if tensor
+            else np.zeros_like(image)
+            for tensor, (up, left) in ((source, self.padding), (target, (0, 0)), (residual, (0, 0)))
+        ]
+        return np.ascontiguousarray(np.stack([*places, kernels], axis=-1).reshape(-1, 4), np.int64)
 
     def _units(self, tiles: int) -> list[tuple[int, ...]]:
         """Return the units: panel groups inside, so that a part of the weights is read by many tiles."""
         result: list[tuple[int, ...]] = []
         groups = pieces(len(self.panels.widths), -(-len(self.panels.widths) // self.cut.panel_groups))
         first = 0
-        for count in pieces(tiles, self.cut.tiles_of_unit):
-            table = self._pieces(count)
+        counts = pieces(tiles, self.cut.tiles_of_unit)
+        by_count = {count: self._pieces(count) for count in set(counts)}
+        for count in counts:
+            table = by_count[count]
             panel = 0
             for size in groups:
                 blocks = sum(self.panels.widths[panel : panel + size])
