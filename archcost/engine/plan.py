@@ -8,11 +8,12 @@ it up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from archcost.engine.fusion import Chain, activated, chains
+from archcost.engine.fusion import Chain, activated, chains, normalised
 from archcost.engine.memory import Key, Need
+from archcost.engine.sharing import Back, gradient_owners
 from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
@@ -55,9 +56,11 @@ class Plan:
 
     Attributes:
         holder: node -> the node whose tensor it uses.
+        owners: kind of tensor -> node -> the node whose memory it uses: that of values is ``holder``.
         in_place: activations that overwrite their input.
         forward: the forward pass.
         backward: nodes that are taken back, in that order.
+        whole: chains that go back as a whole, by the name of their last node, which stands for them in ``backward``.
         depends: node -> whether its output depends on something that gets a gradient.
         needs: the tensors.
     """
@@ -78,20 +81,28 @@ class Plan:
         self.in_place = frozenset(
             node.name for node in graph if isinstance(node.op, Activation) and self.holder[node.name] != node.name
         )
-        fused = activated(graph, self.in_place) if training else chains(graph)
-        self.forward = [work for work in _forward(graph, {} if keep else fused) if self._computes(work.node)]
         self.depends = _depending(graph, trained, wanted)
+        whole = normalised(graph, self.holder, trained, self.depends) if training and not keep else {}
+        self.whole = {chain.last: chain for chain in whole.values()}
+        fused = {**activated(graph, self.in_place), **whole} if training else chains(graph)
+        self.forward = [work for work in _forward(graph, {} if keep else fused) if self._computes(work.node)]
         self.backward = self._backward() if training else []
+        self.owners = {VALUE: self.holder, GRADIENT: self.holder if keep else self._gradient_owners()}
         self._spans: dict[Key, tuple[int, int]] = {}
         self._live()
         self.needs = self._needs(keep=keep)
 
     def _backward(self) -> list[Node]:
         used = _used(self.graph, logits_of(self.graph))
+        inner = {name for chain in self.whole.values() for name in chain.nodes if name != chain.last}
         return [
             node
             for node in reversed(self.graph.nodes)
-            if node.name in used and self.depends[node.name] and self._computes(node) and not isinstance(node.op, Input)
+            if node.name in used
+            and node.name not in inner
+            and self.depends[node.name]
+            and self._computes(node)
+            and not isinstance(node.op, Input)
         ]
 
     def _computes(self, node: Node) -> bool:
@@ -100,7 +111,7 @@ class Plan:
     def _touch(self, kind: str, names: Iterable[str], time: int) -> None:
         """Note that tensors are touched at a time."""
         for name in names:
-            key = kind, self.holder[name]
+            key = kind, self.owners[kind][name]
             first, last = self._spans.get(key, (time, time))
             self._spans[key] = min(first, time), max(last, time)
 
@@ -116,13 +127,25 @@ class Plan:
         self._touch(VALUE, [logits], now)
         self._touch(GRADIENT, [logits], now)
         for time, node in enumerate(self.backward, now + 1):
-            to_inputs = [name for name in node.inputs if self.depends[name]]
+            to_inputs = self._gets(node)
             self._touch(GRADIENT, [node.name, *to_inputs], time)
             self._touch(VALUE, self._kept(node, to_input=bool(to_inputs)), time)
         self._touch(GRADIENT, self.wanted, end)
 
+    def below(self, node: Node) -> tuple[str, ...]:
+        """Return the nodes that the way back through ``node``, or the chain that it stands for, leads to."""
+        chain = self.whole.get(node.name)
+        return Work(chain.head, chain).reads if chain else node.inputs
+
+    def _gets(self, node: Node) -> tuple[str, ...]:
+        """Return those that get a gradient."""
+        return tuple(name for name in self.below(node) if self.depends[name])
+
     def _kept(self, node: Node, *, to_input: bool) -> list[str]:
         """Return the nodes whose outputs are read on the way back through ``node``."""
+        if chain := self.whole.get(node.name):
+            reads_output = chain.residual is not None and chain.activation != "Identity"
+            return [*chain.head.inputs, *([chain.last] if reads_output else [])]
         saved = node.op.saved(to_input=to_input, trainable=node.name in self.trained)
         # The gradient of max pooling finds the maximum again, instead of writing and reading indices.
         inputs = node.inputs if saved & {"input", "indices"} else ()
@@ -140,12 +163,16 @@ class Plan:
             result[kind, name] = Need(shapes[name], border[kind][name], 0 if keep else first, end if keep else last)
         return result
 
+    def _gradient_owners(self) -> Mapping[str, str]:
+        way = [Back(node, self._gets(node), node.name in self.whole) for node in self.backward]
+        return gradient_owners(self.graph, way, self.holder, self._gradient_halos())
+
     def _gradient_halos(self) -> dict[str, Sides]:
         """Return the border of each gradient: what the convolution that made the tensor needs to go back."""
         graph = self.graph
         result = dict.fromkeys(graph.shapes, NO_HALO)
         for node in self.backward:
-            if not any(self.depends[name] for name in node.inputs):
+            if not self._gets(node):
                 continue
             source = graph.input_shapes(node)[0]
             result[node.name] = wider(result[node.name], gradient_halo(node.op, source, graph.shapes[node.name]))

@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
-from archcost.kernels.formulas import SUMS
+from archcost.kernels.formulas import sums_of
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.machine import call_tile, float32s, float64s, integers
 from archcost.kernels.pixels import UNROLL, Readers, Reading, unrolled
@@ -65,7 +65,7 @@ def sums_kernel(target: str, precision: Precision, formula: str, ways: Reading) 
     Its record: pixels, address of the sums to add to (float64, a vector for each), and the address of each operand.
     """
     lanes = TARGETS[target].lanes(precision)
-    count, write_formula = SUMS[formula]
+    count, write_formula = sums_of(formula)
 
     @intrinsic
     def operation(_context: Any, record: Any) -> Any:
@@ -166,7 +166,7 @@ def channel_sums(
     """Return the step that adds a formula over all pixels, and where its sums stand.
 
     Args:
-        formula: a name in ``formulas.SUMS``.
+        formula: a name that ``formulas.sums_of`` knows.
         shape: a tensor with the images, blocks, rows and columns to go through.
         operands: as many as the formula takes.
         machine: which vectors there are.
@@ -182,7 +182,7 @@ def channel_sums(
         type(place)(place.address, operand.image_step, operand.block_step, place.row_step, place.pixel_step)
         for place, operand in zip(places, operands)
     ]
-    count, _ = SUMS[formula]
+    count, _ = sums_of(formula)
     outer, inner = (images, 1) if per_image else (1, images)
     groups = outer * blocks
     longest = min(pixels, STRETCH)
