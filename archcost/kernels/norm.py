@@ -31,6 +31,9 @@ is scale * g + slope * (x - mean) + offset."""
 EPS, MOMENTUM, ELEMENTS = range(3)
 """Numbers that belong to a node; ``ELEMENTS`` of them share the statistics of a channel."""
 
+COSTLY = frozenset({"SiLU", "Sigmoid", "Tanh", "GELU", "GELUTanh", "Mish", "ELU"})
+"""Activations (``activation.formula_name``) that need exponentials."""
+
 INVERSE, REST = range(2)
 """Float64 numbers of each channel: 1 / standard deviation, and what rounding took from the mean."""
 
@@ -236,7 +239,7 @@ def batch_norm_backward(gradient: Gradient, after: Op | None = None) -> list[Ste
 
     With statistics of the batch, the mean and the variance depend on every element; with fixed ones the gradient to the
     input is the output's times the scale. What is computed together in training goes back together: both passes apply
-    the activation's gradient to what they read, so that no tensor holds it but the summand's gradient.
+    the activation's gradient to what they read; one of exponentials is computed once and overwrites the output's.
 
     Args:
         gradient: of the layer; its inputs are those of the layer and of the summand, if there is one.
@@ -249,7 +252,10 @@ def batch_norm_backward(gradient: Gradient, after: Op | None = None) -> list[Ste
     steps = []
     if gradient.parameters or (operation.training and target is not None):
         operands = [place, Operand.exact(source), *_operands(operation, MEAN), *about]
-        step, sums = channel_sums(f"centred_products:{way}", source, operands, machine, precision, keep)
+        formula = f"centred_products:{way}"
+        back = gradient.output if target is not None and _is_costly(way) else None
+        step, sums = channel_sums(formula, source, operands, machine, precision, keep, output=back)
+        way, about = ("kept:Identity", []) if back else (way, about)
         stage = "gradient" if operation.training else "frozen_gradient"
         steps += [step, _stage(stage, operation, sums, gradient.parameters)]
     if target is not None and operation.training:
@@ -267,6 +273,11 @@ def batch_norm_backward(gradient: Gradient, after: Op | None = None) -> list[Ste
         operands = [place, *_operands(operation, SCALE)]
         steps.append(pointwise("multiply", target, operands, machine, precision, keep, adds=gradient.adds[0]))
     return steps
+
+
+def _is_costly(way: str) -> bool:
+    """Return whether an activation's gradient takes longer to compute again than to store and read."""
+    return way.partition(":")[2].partition(":")[0] in COSTLY and not way.startswith("kept")
 
 
 def _way_back(operation: Operation, after: Op | None) -> tuple[str, list[Operand]]:
