@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from archcost.engine.tensors import channels_last_nodes, map_shapes
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
 from archcost.ops import Add, BatchNorm2d
@@ -43,14 +44,15 @@ def gradient_owners(
         holder: node -> the node whose tensor it uses.
         halos: node -> border of its gradient.
     """
+    last, shapes = channels_last_nodes(graph), map_shapes(graph, holder)
     moved: dict[str, str] = {}
     written: set[str] = set()
     for node, below, is_chain in way:
         owner = holder[node.name]
         written.add(owner)
         owners = [holder[name] for name in below]
-        shapes = {graph.shapes[name] for name in (node.name, *node.inputs)}
-        is_sum = isinstance(node.op, Add) and len(set(owners)) == len(owners) and len(shapes) == 1
+        layouts = {(graph.shapes[name], shapes[name], name in last) for name in (node.name, *node.inputs)}
+        is_sum = isinstance(node.op, Add) and len(set(owners)) == len(owners) and len(layouts) == 1
         free = [one for one in owners if one not in written and halos[one] == halos[owner]]
         if free and (is_chain or is_sum or isinstance(node.op, BatchNorm2d)):
             moved[free[-1]] = moved.get(owner, owner)
