@@ -6,27 +6,30 @@ differ in which tensors share memory, and in what is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from archcost.engine.fusion import Chain
 from archcost.engine.layouts import Layout, training_layout
-from archcost.engine.memory import Memory
-from archcost.engine.plan import GRADIENT, VALUE, Plan, logits_of
-from archcost.engine.tensors import views
+from archcost.engine.memory import Key, Memory
+from archcost.engine.plan import ALONE, GRADIENT, VALUE, Plan, Work, logits_of
+from archcost.engine.stages import first_stage
+from archcost.engine.tensors import narrow_inputs, views
 from archcost.graph import Graph, Node
-from archcost.kernels import layers
+from archcost.kernels import layers, narrow
 from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.norm import batch_norm, batch_norm_backward, folded
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.plain import conversion
+from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reshape import graph_steps
 from archcost.kernels.step import Integers, Step
-from archcost.kernels.target import Precision, Target
+from archcost.kernels.target import ELEMENT_BYTES, Precision, Target
 from archcost.ops import Input, Op
 
 
@@ -39,7 +42,7 @@ class Setting:
         precision: element type.
         parameters, buffers: by name (``layer1.0.conv1.weight``).
         random: seed, iteration and node number for each node, as the masks read them.
-        threads: that fast ways of inference are planned for; 0: only direct ones.
+        threads: that fast ways are planned for; 0: only direct ones.
     """
 
     machine: Target
@@ -66,6 +69,7 @@ class Lowered:
         tensors: node -> its output. Tensors share memory: only while one is alive do its values mean something.
         inputs, outputs: name -> array (N, ...) of the graph's shape for what enters and leaves.
         logits: the first output before a final softmax, (N, ...).
+        fast: which convolutions are computed in a fast way, where the batch is computed at once.
         forward: the steps; ``finish`` writes the outputs.
     """
 
@@ -81,18 +85,28 @@ class Lowered:
         keep: bool = False,
     ) -> None:
         self.graph, self.images, self.setting = graph, images, setting
-        self._threads = 0 if training or keep else setting.threads
-        ways = layers.fast(images, layers.Setting(setting.machine, setting.precision), self._threads)
-        self.plan = Plan(graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=ways)
         layout = Layout(setting.machine, setting.precision)
         if training and not keep and not wanted:
             layout = training_layout(graph, images, *layout[:2], logits_of(graph))
         self.layout = layout
+        threads = 0 if keep or layout.samples else setting.threads
+        kernels = layers.Setting(setting.machine, setting.precision)
+        self.fast = layers.fast(images, kernels, threads, packs=training)
         lanes = setting.machine.lanes(setting.precision)
+        stage = partial(first_stage, element=ELEMENT_BYTES[setting.precision], lanes=lanes)
+        self.plan = Plan(
+            graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast,
+            stage=stage if images > 1 and not training and not keep else None,
+            fast_alone=layers.fast(1, kernels, threads), lanes=lanes,
+        )  # fmt: skip
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
+        usual = keep or layout.samples
+        self._narrow = frozenset() if usual else narrow_inputs(graph, self.plan.holder, lanes, self.plan.ways)
+        for name in self._narrow:
+            needs[VALUE, name] = replace(needs[VALUE, name], lanes=graph.shapes[name][0])
         self.memory = Memory(needs, layout.images(images), lanes, setting.precision)
-        held = {name: tensor for (kind, name), tensor in self.memory.tensors.items() if kind == VALUE}
-        self.tensors = views(graph, images, self.plan.holder, held, lanes, setting.precision)
+        self.tensors = self._views(images, VALUE)
+        self._cleared: set[Key] = set()
         self.inputs = {node.name: self._plain(node.name) for node in graph.inputs}
         self.outputs = {name: self._plain(name) for name in graph.outputs}
         self.logits = self.outputs.get(logits_of(graph), self._plain(logits_of(graph)))
@@ -100,11 +114,12 @@ class Lowered:
         self._numbers = {node.name: number for number, node in enumerate(graph)}
         self.forward: list[Step] = []
         last = logits_of(graph)
-        for work in self.plan.forward:
+        self.forward += self._first_stage(self.plan.forward[: self.plan.stage.works])
+        for work in self.plan.forward[self.plan.stage.works :]:
             if layout.samples and work.node.name in graph.outputs and work.node.name != last:
                 continue  # a softmax that is part of the loss
             self.forward += self.cleared(VALUE, work.writes)
-            self.forward += self._chain(work.chain) if work.chain else self._node(work.node)
+            self.forward += self._work(work)
         self.scores = layout.usual(self.tensors[last], graph.shapes[last])
         self.forward += [replace(step, name=last) for step in layout.read(self.tensors[last], self.scores)]
         self.finish = [
@@ -115,10 +130,47 @@ class Lowered:
             )
         ]
 
+    def _views(self, images: int, *kinds: str) -> dict[str, Blocked]:
+        """Return the tensor of every node; later kinds come before earlier ones."""
+        found = self.memory.tensors
+        held = {name: found[kind, name] for wanted in kinds for kind, name in found if kind == wanted}
+        machine, precision = self.setting.machine, self.setting.precision
+        return views(self.graph, images, self.plan.holder, held, machine.lanes(precision), precision)
+
+    def _first_stage(self, works: Sequence[Work]) -> list[Step]:
+        """Return the steps that compute these works for one image after the other, and collect what others read."""
+        if not works:
+            return []
+        whole, crossing = self.tensors, self.plan.stage.crossing
+        self.tensors = alone = self._views(1, VALUE, ALONE)
+        steps = [step for name in crossing for step in self.cleared(VALUE, name)]
+        entering = [work.node for work in works if isinstance(work.node.op, Input)]
+        clearing = {node.name: self.cleared(VALUE, node.name) for node in entering}
+        rest: list[Step] = []
+        for work in works:
+            if work.node not in entering:
+                rest += self.cleared(ALONE if self.plan.holder[work.writes] in crossing else VALUE, work.writes)
+                rest += self._work(work)
+        for image in range(self.images):
+            for node in entering:
+                steps += [*clearing[node.name], *self._entered(node, self.inputs[node.name][image:][:1])]
+            steps += [step for step in rest if not (image and step.prepares)]
+            for name in crossing:
+                part = replace(whole[name], images=1, memory=whole[name].memory[image:][:1])
+                operands = [Operand.exact(alone[name])]
+                copy = pointwise("copy", part, operands, self.setting.machine, self.setting.precision, [alone[name]])
+                steps.append(replace(copy, name=name))
+        self.tensors = whole
+        return steps
+
     def cleared(self, kind: str, name: str) -> list[Step]:
         """Return what must run before a tensor is written for the first time."""
         key = kind, self.plan.owners[kind][name]
-        return [replace(cleared(self.memory.tensors[key]), name=name)] if key in self.memory.uncleared else []
+        key = self.memory.wholes.get(key, key)
+        if key not in self.memory.uncleared or key in self._cleared:
+            return []
+        self._cleared.add(key)
+        return [replace(cleared(self.memory.tensors[key]), name=name)]
 
     def _plain(self, name: str) -> Array:
         """Return a plain array of the graph's shape for what enters or leaves."""
@@ -146,7 +198,7 @@ class Lowered:
             step, scale, shift = folded(self._operation(chain.norm))
             steps.append(replace(step, prepares=True))
         residual = self.tensors[chain.residual] if chain.residual else None
-        fusion = Fusion(chain.activation, residual, scale, shift, self._threads)
+        fusion = Fusion(chain.activation, residual, scale, shift, head.fast)
         steps += self.layout.multiplied(replace(head, output=self.tensors[chain.last]), fusion)
         return [replace(step, name=chain.head.name) for step in steps]
 
@@ -154,11 +206,21 @@ class Lowered:
         """Return the activation that a chain ends with, if it does."""
         return None if chain.activation == "Identity" else self.graph.node(chain.last).op
 
+    def _work(self, work: Work) -> list[Step]:
+        return self._chain(work.chain) if work.chain else self._node(work.node)
+
+    def _entered(self, node: Node, plain: Array) -> list[Step]:
+        """Return the steps that fill the tensor of an input."""
+        tensor, setting = self.tensors[node.name], self.setting
+        if node.name in self._narrow:
+            steps = [narrow.entered(tensor, plain, setting.machine, setting.precision)]
+        else:
+            steps = self.layout.entered(tensor, plain, self.graph.shapes[node.name])
+        return [replace(step, name=node.name) for step in steps]
+
     def _node(self, node: Node) -> list[Step]:
         if isinstance(node.op, Input):
-            plain = self.inputs[node.name]
-            steps = self.layout.entered(self.tensors[node.name], plain, self.graph.shapes[node.name])
-            return [replace(step, name=node.name) for step in steps]
+            return self._entered(node, self.inputs[node.name])
         operation = self._operation(node)
         self.operations[node.name] = operation
         return [replace(step, name=node.name) for step in self.layout.kernels(node).forward(operation)]
@@ -180,6 +242,7 @@ class Lowered:
             training=self.plan.training and learns,
             random=int(setting.random[self._numbers[node.name]].ctypes.data),
             name=node.name,
+            fast=self.plan.ways(node.name),
         )
 
 

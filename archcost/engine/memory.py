@@ -6,8 +6,8 @@ size: Pisarchyk & Lee 2020, Efficient Memory Management for Deep Neural Net Infe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -18,6 +18,12 @@ from archcost.kernels.layout import Blocked, aligned
 
 Key = tuple[str, str]
 """Names a tensor of a program: what it holds, and the node that it belongs to."""
+
+SPARE = 6 * 2**20
+"""Bytes for each image that may be spent to keep borders apart, which saves clearing them before each use."""
+
+SMALL = 2**18
+"""Elements of an image's map up to which clearing its border takes a share of the time of its layer."""
 
 PLACE = 256
 """Tensors start at multiples of this many bytes: a few cache lines, so that neighbours do not share one."""
@@ -31,12 +37,18 @@ class Need:
         shape: (C, H, W).
         halo: ((top, bottom), (left, right)).
         first, last: numbers of the first and the last piece of work that touches it.
+        lanes: channels of a block; 0 for those of a vector.
+        images: that it holds; 0 for the batch.
+        inside: the tensor that it is a part of, and its first block there; None: it has a place of its own.
     """
 
     shape: tuple[int, int, int]
     halo: Sides
     first: int
     last: int
+    lanes: int = 0
+    images: int = 0
+    inside: tuple[Key, int] | None = None
 
 
 class Memory:
@@ -51,41 +63,66 @@ class Memory:
     Attributes:
         tensors: key -> tensor; all zero at first.
         uncleared: keys of the tensors whose border another tensor writes into: it must be cleared before each use.
+        wholes: part -> the tensor that it is a part of.
         bytes: size of the block.
     """
 
     def __init__(self, needs: Mapping[Key, Need], images: int, lanes: int, dtype: npt.DTypeLike) -> None:
         item = np.dtype(dtype).itemsize
+        parts = {key: (need, *need.inside) for key, need in needs.items() if need.inside}
+        needs = {key: need for key, need in needs.items() if not need.inside}
         sizes = {key: _memory_shape(need, images, lanes) for key, need in needs.items()}
         rounded = np.array([-(-prod(size) * item // PLACE) * PLACE for size in sizes.values()], np.int64)
         first = np.array([need.first for need in needs.values()], np.int64)
         last = np.array([need.last for need in needs.values()], np.int64)
+        layouts = [(sizes[key], need.halo) for key, need in needs.items()]
         places = offsets(rounded, first, last)
+        apart = offsets(rounded, first, last, _borders(layouts))
+        if max(apart + rounded, default=0) <= max(places + rounded, default=0) + SPARE * images:
+            places = apart
         ends = places + rounded
         self.bytes = int(max(ends, default=0))
         self.tensors: dict[Key, Blocked] = {}
         self.uncleared: set[Key] = set()
         block = aligned(self.bytes // item, dtype)
-        layouts = [(int(place), sizes[key], needs[key].halo) for place, key in zip(places, needs)]
-        for (key, need), layout, end in zip(needs.items(), layouts, ends):
+        placed = [(int(place), *layout) for place, layout in zip(places, layouts)]
+        for (key, need), layout, end in zip(needs.items(), placed, ends):
             start, size, halo = layout
             memory = block[start // item :][: prod(size)].reshape(size)
-            self.tensors[key] = Blocked(images, need.shape, halo, lanes, memory)
+            self.tensors[key] = Blocked(size[0], need.shape, halo, need.lanes or lanes, memory)
             sharing = np.flatnonzero((places < end) & (start < ends))
             # Tensors of one layout have their borders at the same bytes, which stay zero.
-            if any(map(any, halo)) and any(layouts[other] != layout for other in sharing):
+            if any(map(any, halo)) and any(placed[other] != layout for other in sharing):
                 self.uncleared.add(key)
+        self.wholes = {key: whole for key, (_, whole, _) in parts.items()}
+        for key, (need, whole, first_block) in parts.items():
+            tensor = self.tensors[whole]
+            blocks = slice(first_block, first_block - (-need.shape[0] // lanes))
+            self.tensors[key] = replace(tensor, shape=need.shape, memory=tensor.memory[:, blocks])
+
+
+def _borders(layouts: Sequence[tuple[tuple[int, ...], Sides]]) -> npt.NDArray[np.int64]:
+    """Return a number for each tensor: those of equal numbers above 0 have their borders at the same bytes."""
+    numbers = {layout: index for index, layout in enumerate(dict.fromkeys(layouts), 1)}
+    return np.array(
+        [numbers[shape, halo] if any(map(any, halo)) and prod(shape[1:]) <= SMALL else 0 for shape, halo in layouts],
+        np.int64,
+    )
 
 
 def _memory_shape(need: Need, images: int, lanes: int) -> tuple[int, ...]:
     """Return the elements that a tensor takes, by axis."""
     channels, height, width = need.shape
     rows, columns = height + sum(need.halo[0]), width + sum(need.halo[1])
-    return images, -(-channels // lanes), rows, columns, lanes
+    lanes = need.lanes or lanes
+    return need.images or images, -(-channels // lanes), rows, columns, lanes
 
 
 def offsets(
-    sizes: npt.NDArray[np.int64], first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    borders: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Return a place for each tensor, such that those that live at the same time do not overlap.
 
@@ -93,12 +130,14 @@ def offsets(
         sizes: bytes of each tensor.
         first: the time from which it lives.
         last: the time to which it lives, included.
+        borders: numbers; tensors of different numbers never overlap, whenever they live.
     """
+    borders = np.zeros(len(sizes), np.int64) if borders is None else borders
     places = np.zeros(len(sizes), np.int64)
     order = sorted(range(len(sizes)), key=lambda index: (-int(sizes[index]), int(first[index])))
     done = np.zeros(len(sizes), bool)
     for index in order:
-        others = np.flatnonzero(done & (first <= last[index]) & (first[index] <= last))
+        others = np.flatnonzero(done & ((first <= last[index]) & (first[index] <= last) | (borders != borders[index])))
         others = others[np.argsort(places[others], kind="stable")]
         # The gap in front of each of them begins where the farthest of those before it ends.
         reached = np.maximum.accumulate(places[others] + sizes[others]) if len(others) else others

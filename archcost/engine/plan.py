@@ -8,12 +8,15 @@ it up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from archcost.engine.fusion import Chain, activated, chains, normalised
+from archcost.engine.joined import with_parts
 from archcost.engine.memory import Key, Need
 from archcost.engine.sharing import Back, gradient_owners
+from archcost.engine.stages import Stage, StageRule
 from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
@@ -21,8 +24,11 @@ from archcost.kernels.layers import FastPlan, direct, gradient_halo
 from archcost.ops import Input, Softmax
 from archcost.ops.activation import Activation
 
-VALUE, GRADIENT = "value", "gradient"
-"""What a tensor of a program holds."""
+VALUE, GRADIENT, ALONE = "value", "gradient", "alone"
+"""What a tensor of a program holds; ALONE: the value for one image, of which the batch's values are collected."""
+
+BEFORE = -1
+"""The time before all work: what is collected image by image lives while the first stage runs again and again."""
 
 
 class Work(NamedTuple):
@@ -53,6 +59,9 @@ class Plan:
         wanted: inputs of the graph that get one.
         keep: do not fuse, and let every tensor keep its values to the end.
         fast: which convolutions are computed in a fast way.
+        stage: the work that is done image by image, given the others' order and tensors; None: nothing.
+        fast_alone: which convolutions of it are computed in a fast way.
+        lanes: channels of a block, for concatenation in place in inference; 0: all inputs are copied.
 
     Attributes:
         holder: node -> the node whose tensor it uses.
@@ -62,6 +71,7 @@ class Plan:
         backward: nodes that are taken back, in that order.
         whole: chains that go back as a whole, by the name of their last node, which stands for them in ``backward``.
         depends: node -> whether its output depends on something that gets a gradient.
+        stage: what is done image by image.
         needs: the tensors.
     """
 
@@ -74,8 +84,12 @@ class Plan:
         wanted: frozenset[str] = frozenset(),
         keep: bool = False,
         fast: FastPlan = direct,
+        stage: StageRule | None = None,
+        fast_alone: FastPlan = direct,
+        lanes: int = 0,
     ) -> None:
-        self.graph, self.training, self._fast = graph, training, fast
+        self.graph, self.training = graph, training
+        self._fast, self._fast_alone, self._lanes = fast, fast_alone, lanes
         self.trained, self.wanted = trained, wanted
         self.holder = aliases(graph, training=training, in_place=training and not keep)
         self.in_place = frozenset(
@@ -86,11 +100,18 @@ class Plan:
         self.whole = {chain.last: chain for chain in whole.values()}
         fused = {**activated(graph, self.in_place), **whole} if training else chains(graph)
         self.forward = [work for work in _forward(graph, {} if keep else fused) if self._computes(work.node)]
+        shapes = map_shapes(graph, self.holder)
+        self.stage = stage(graph, self.forward, self.holder, shapes) if stage else Stage()
         self.backward = self._backward() if training else []
-        self.owners = {VALUE: self.holder, GRADIENT: self.holder if keep else self._gradient_owners()}
+        self.owners = dict.fromkeys((VALUE, ALONE), self.holder)
+        self.owners[GRADIENT] = self.holder if keep else self._gradient_owners()
         self._spans: dict[Key, tuple[int, int]] = {}
         self._live()
         self.needs = self._needs(keep=keep)
+
+    def ways(self, name: str) -> FastPlan:
+        """Return which convolutions are computed in a fast way, for the stage that a node belongs to."""
+        return self._fast_alone if name in self.stage.nodes else self._fast
 
     def _backward(self) -> list[Node]:
         used = _used(self.graph, logits_of(self.graph))
@@ -154,16 +175,26 @@ class Plan:
     def _needs(self, *, keep: bool) -> dict[Key, Need]:
         graph, shapes = self.graph, map_shapes(self.graph, self.holder)
         border = {
-            VALUE: halos(graph, self.holder, self._fast),
+            VALUE: halos(graph, self.holder, self.ways),
             GRADIENT: self._gradient_halos() if self.training else {},
         }
         end = len(self.forward) + len(self.backward) + 1
         result = {}
         for (kind, name), (first, last) in self._spans.items():
             result[kind, name] = Need(shapes[name], border[kind][name], 0 if keep else first, end if keep else last)
-        return result
+        for work in self.forward[: self.stage.works]:
+            key = VALUE, self.holder[work.writes]
+            need = result[key]
+            if key[1] in self.stage.crossing:
+                result[ALONE, key[1]] = replace(need, last=self.stage.works, images=1)
+                result[key] = replace(need, first=BEFORE)
+            else:
+                result[key] = replace(need, images=1)
+        if self.training or keep or not self._lanes:
+            return result
+        return with_parts(graph, self.holder, result, (VALUE, ALONE), self._lanes)
 
-    def _gradient_owners(self) -> Mapping[str, str]:
+    def _gradient_owners(self) -> dict[str, str]:
         way = [Back(node, self._gets(node), node.name in self.whole) for node in self.backward]
         return gradient_owners(self.graph, way, self.holder, self._gradient_halos())
 
@@ -175,7 +206,9 @@ class Plan:
             if not self._gets(node):
                 continue
             source = graph.input_shapes(node)[0]
-            result[node.name] = wider(result[node.name], gradient_halo(node.op, source, graph.shapes[node.name]))
+            result[node.name] = wider(
+                result[node.name], gradient_halo(node.op, source, graph.shapes[node.name], self._fast)
+            )
         return result
 
 

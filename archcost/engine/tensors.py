@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archcost.geometry import Shape, Sides, product
 from archcost.graph import Graph, Node
-from archcost.kernels.layers import FastPlan, direct, input_halo
+from archcost.kernels.layers import FastPlan, convolution_layer, input_halo
 from archcost.kernels.layout import Blocked
+from archcost.kernels.narrow import is_narrow
 from archcost.ops import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -49,6 +51,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NO_HALO: Sides = ((0, 0), (0, 0))
+
+Ways = Callable[[str], FastPlan]
+"""Node -> which convolutions are computed in a fast way where it stands."""
 
 PASSING = (Dropout, DropPath, Identity, Activation)
 """Operators that may stand between a flattened map and the dense layer that reads it as a map."""
@@ -240,21 +245,56 @@ def _only_dense(graph: Graph, node: Node, consumers: dict[str, list[Node]], last
     )
 
 
-def halos(graph: Graph, holder: dict[str, str], plan: FastPlan = direct) -> dict[str, Sides]:
+def halos(graph: Graph, holder: dict[str, str], ways: Ways) -> dict[str, Sides]:
     """Return the border of each tensor: the widest that the convolutions that read it ask for.
 
     Args:
         graph: the network.
         holder: node -> the node whose tensor it uses.
-        plan: which convolutions are computed in a fast way.
+        ways: which convolutions are computed in a fast way.
     """
     result = dict.fromkeys(graph.shapes, NO_HALO)
     for node in graph:
         if node.inputs:
             owner = holder[node.inputs[0]]
-            edges = input_halo(node.op, graph.shapes[node.inputs[0]], graph.shapes[node.name], plan)
+            edges = input_halo(node.op, graph.shapes[node.inputs[0]], graph.shapes[node.name], ways(node.name))
             result[owner] = wider(result[owner], edges)
     return result
+
+
+def narrow_inputs(graph: Graph, holder: Mapping[str, str], lanes: int, ways: Ways) -> frozenset[str]:
+    """Return the inputs of few channels that are kept without idle lanes: only direct convolutions read them.
+
+    Args:
+        graph: the network.
+        holder: node -> the node whose tensor it uses.
+        lanes: of a vector.
+        ways: which convolutions are computed in a fast way.
+    """
+    result = set()
+    for node in graph.inputs:
+        shape = graph.shapes[node.name]
+        sharing = {name for name, owner in holder.items() if owner == node.name}
+        reading = [reader for reader in graph if sharing & set(reader.inputs)]
+        if (
+            len(shape) == 3
+            and is_narrow(shape[0], lanes)
+            and sharing == {node.name}
+            and node.name not in graph.outputs
+            and reading
+            and all(_reads_elements(graph, reader, ways(reader.name)) for reader in reading)
+        ):
+            result.add(node.name)
+    return frozenset(result)
+
+
+def _reads_elements(graph: Graph, node: Node, plan: FastPlan) -> bool:
+    """Tell whether an operator is a convolution that spreads single elements of its input over vectors."""
+    if not isinstance(node.op, Conv2d):
+        return False
+    shape = graph.shapes[node.name]
+    layer = convolution_layer(node.op, graph.shapes[node.inputs[0]], shape)
+    return layer.filters.groups == 1 < layer.filters.outputs and plan(layer, (shape[1], shape[2])) is None
 
 
 def wider(a: Sides, b: Sides) -> Sides:

@@ -16,7 +16,7 @@ from archcost.geometry import Pair
 from archcost.kernels import depthwise, layers, winograd, winograd_plan
 from archcost.kernels.contraction import Panel, contraction, panel_rows
 from archcost.kernels.field import NOTHING, Field
-from archcost.kernels.layers import Layer, Setting
+from archcost.kernels.layers import FastPlan, Layer, Setting
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.packing import packed_biases, packing
@@ -27,6 +27,7 @@ from archcost.kernels.passes import (
     forward_halo,
     forward_pass,
     spread_halo,
+    taps_in_line,
     with_halo,
 )
 from archcost.kernels.pointwise import Operand, pointwise
@@ -46,14 +47,14 @@ class Fusion:
         residual: a tensor of the output's shape.
         scale, shift: a number for each output channel, in whole blocks; the bias is scaled too. Read by the steps that
             pack (a folded BatchNorm).
-        threads: that fast ways of a convolution are planned for; 0: only the direct way.
+        fast: which convolutions are computed in a fast way.
     """
 
     activation: str = "Identity"
     residual: Blocked | None = None
     scale: Array | None = None
     shift: Array | None = None
-    threads: int = 0
+    fast: FastPlan = layers.direct
 
     def only_adds_to(self, target: Blocked, bias: Array | None) -> bool:
         """Return whether outputs without any tap stay what they are: a gradient that is added to."""
@@ -71,12 +72,12 @@ def correlate(
     layer: Layer, source: Blocked, target: Blocked, weight: Array, bias: Array | None, setting: Setting, fusion: Fusion
 ) -> Parts:
     """Return the steps that compute the smaller map ``target`` from the larger map ``source``."""
-    cut = layers.fast(source.images, setting, fusion.threads)(layer, target.shape[1:])
+    cut = fusion.fast(layer._replace(spreads=False), target.shape[1:])
     if cut is not None:
         return _by_winograd(layer, source, target, weight, bias, setting, fusion, cut)
     needed = forward_halo(layer.window, source.shape[1:], target.shape[1:])
     copies, source = with_halo(source, needed, *setting)
-    one = forward_pass(layer.window, source, target, fusion.residual)
+    one = forward_pass(layer.window, source, target, fusion.residual, every_tap=layer.filters.is_depthwise)
     parts = _passes([one], layer, source, target, weight, bias, setting, fusion, transposed=False)
     return Parts(parts.pack, copies + parts.compute)
 
@@ -90,8 +91,10 @@ def _by_winograd(
     setting: Setting,
     fusion: Fusion,
     cut: winograd_plan.Cut,
+    *,
+    turned: bool = False,
 ) -> Parts:
-    """Return the steps of a 3x3 convolution by Winograd's filtering."""
+    """Return the steps of a 3x3 convolution by Winograd's filtering; ``turned``: with the weight of its gradient."""
     copies, source = with_halo(source, winograd_plan.halo(layer.window, target.shape[1:], cut.outputs), *setting)
     biases_steps, biases = packed_biases(
         target.shape[0], target.lanes, bias, setting.precision, fusion.scale, fusion.shift
@@ -99,7 +102,7 @@ def _by_winograd(
     padding = layer.window.padding[0][0], layer.window.padding[1][0]
     ends = Ends(source, target, fusion.residual)
     pack, compute = winograd.winograd(
-        ends, layer.filters, padding, weight, biases, fusion.scale, fusion.activation, cut, *setting
+        ends, layer.filters, padding, weight, biases, fusion.scale, fusion.activation, cut, *setting, turned=turned
     )
     return Parts([*biases_steps, *pack], [*copies, *compute])
 
@@ -110,6 +113,10 @@ def spread(
     """Return the steps that compute the larger map ``target`` from the smaller map ``source``."""
     if layers.is_pixel(layer, source.shape[1:]):
         return _spread_pixel(layer, source, target, weight, bias, setting, fusion)
+    turned = layers.turned(layer)
+    cut = fusion.fast(turned, target.shape[1:]) if turned else None
+    if turned is not None and cut is not None:
+        return _by_winograd(turned, source, target, weight, bias, setting, fusion, cut, turned=True)
     needed = spread_halo(layer.window, target.shape[1:], source.shape[1:])
     copies, source = with_halo(source, needed, *setting)
     passes = backward_passes(layer.window, source, target, fusion.residual)
@@ -148,10 +155,17 @@ def _passes(
         panels = _panels(layer.filters, one.taps, vectors, target, transposed=transposed)
         if one.taps:
             packed.append(panels)
-        rows, tables = panel_rows(panels, one.offsets or (0,), biases, field, is_filling=not one.taps)
+        times = taps_in_line(one.offsets, panels.depth * panels.memory.itemsize)
+        rows, tables = panel_rows(panels, one.offsets[::times] or (0,), biases, field, is_filling=not one.taps)
         keep = [source, target, fusion.residual, biases, panels.memory, *tables]
         step = contraction(
-            field, rows, panels.depth, *setting, keep, input_bytes=source.memory.nbytes, activation=fusion.activation
+            field,
+            rows,
+            panels.depth * times,
+            *setting,
+            keep,
+            input_bytes=source.memory.nbytes,
+            activation=fusion.activation,
         )
         compute.append(step)
     return Parts([*biases_steps, *packing(packed, weight, *setting, fusion.scale)], compute)
@@ -231,7 +245,7 @@ def forward_parts(operation: Operation, fusion: Fusion | None = None) -> Parts:
     function = spread if layer.spreads else correlate
     setting = Setting(operation.machine, operation.precision)
     weight, bias = operation.parameters["weight"], operation.parameters.get("bias")
-    return function(layer, source, output, weight, bias, setting, fusion or Fusion())
+    return function(layer, source, output, weight, bias, setting, fusion or Fusion(fast=operation.fast))
 
 
 def require_channels(operation: Operation) -> None:
@@ -267,6 +281,6 @@ def backward(gradient: Gradient) -> list[Step]:
         residual = target if gradient.adds[0] else None
         function = correlate if layer.spreads else spread
         weight = operation.parameters["weight"]
-        parts = function(layer, output, target, weight, None, setting, Fusion(residual=residual))
+        parts = function(layer, output, target, weight, None, setting, Fusion(residual=residual, fast=operation.fast))
         steps += [*parts.pack, *parts.compute]
     return steps

@@ -46,8 +46,15 @@ def direct(_layer: Layer, _size: Pair) -> winograd_plan.Cut | None:
     return None
 
 
-def fast(images: int, setting: Setting, threads: int) -> FastPlan:
-    """Return what chooses the way of inference for a batch of ``images`` on ``threads`` threads."""
+def fast(images: int, setting: Setting, threads: int, *, packs: bool = False) -> FastPlan:
+    """Return what chooses the way of each convolution for a batch of ``images`` on ``threads`` threads.
+
+    Args:
+        images: size of the batch.
+        setting: machine and precision.
+        threads: how many compute; 0: all convolutions are computed the direct way.
+        packs: weights are transformed in every run (training), not once.
+    """
     if not threads or setting.precision != "float32" or not winograd_plan.allowed():
         return direct
 
@@ -55,9 +62,26 @@ def fast(images: int, setting: Setting, threads: int) -> FastPlan:
         if layer.spreads:
             return None
         element = ELEMENT_BYTES[setting.precision]
-        return winograd_plan.planned(layer.filters, layer.window, size, images, setting.machine, element, threads)
+        return winograd_plan.planned(
+            layer.filters, layer.window, size, images, setting.machine, element, threads, packs=packs
+        )
 
     return plan
+
+
+def turned(layer: Layer) -> Layer | None:
+    """Return the convolution that spreads the smaller map of ``layer`` over the larger one, if it is a plain one.
+
+    That is the gradient to the input of a convolution without stride: a convolution with the kernels turned by half a
+    turn, whose padding fills up the first one's to the kernel.
+    """
+    filters, window = layer.filters, layer.window
+    if not winograd_plan.fits(filters, window):
+        return None
+    rows, columns = ((2 - before, 2 - after) for before, after in window.padding)
+    if min(*rows, *columns) < 0:
+        return None
+    return Layer(Filters(filters.inputs, filters.outputs, filters.kernel), window._replace(padding=(rows, columns)))
 
 
 def layer_of(op: Op, source: Blocked, output: Blocked) -> Layer:
@@ -90,26 +114,41 @@ def input_halo(op: Op, source: Shape, output: Shape, plan: FastPlan = direct) ->
     """
     if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
         return NO_HALO
-    layer = convolution_layer(op, source, output)
-    cut = plan(layer, (output[1], output[2]))
-    if cut is not None:
-        return winograd_plan.halo(layer.window, (output[1], output[2]), cut.outputs)
-    return _halo(layer, source, output, backward=False)
+    return _halo(convolution_layer(op, source, output), source, output, plan, backward=False)
 
 
-def gradient_halo(op: Op, source: Shape, output: Shape) -> Sides:
+def gradient_halo(op: Op, source: Shape, output: Shape, plan: FastPlan = direct) -> Sides:
     """Return the border that the gradient of an operator's output should have; a narrower one costs a copy."""
     if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
         return NO_HALO
-    return _halo(convolution_layer(op, source, output), source, output, backward=True)
+    return _halo(convolution_layer(op, source, output), source, output, plan, backward=True)
 
 
-def _halo(layer: Layer, source: Shape, output: Shape, *, backward: bool) -> Sides:
+def _halo(layer: Layer, source: Shape, output: Shape, plan: FastPlan, *, backward: bool) -> Sides:
     """Return the border of what a layer reads: its input, or on the way back its output's gradient."""
     larger, smaller = (output[1:], source[1:]) if layer.spreads else (source[1:], output[1:])
-    if layer.spreads == backward:
+    gathers = layer.spreads == backward
+    computed, size = fast_layer(layer, larger, smaller, gathers=gathers)
+    cut = plan(computed, size) if computed else None
+    if computed is not None and cut is not None:
+        return winograd_plan.halo(computed.window, size, cut.outputs)
+    if gathers:
         return forward_halo(layer.window, larger, smaller)
     return NO_HALO if is_pixel(layer, smaller) else spread_halo(layer.window, larger, smaller)
+
+
+def fast_layer(layer: Layer, larger: Shape, smaller: Shape, *, gathers: bool) -> tuple[Layer | None, Pair]:
+    """Return the convolution that a fast way would compute, and the size of its result.
+
+    Args:
+        layer: a convolution between two maps.
+        larger: size (height, width) of the larger map.
+        smaller: size of the smaller map.
+        gathers: from the larger map to the smaller one; else the other way.
+    """
+    if gathers:
+        return layer._replace(spreads=False), (smaller[0], smaller[1])
+    return None if is_pixel(layer, smaller) else turned(layer), (larger[0], larger[1])
 
 
 def is_pixel(layer: Layer, smaller: Shape) -> bool:

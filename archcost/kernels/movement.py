@@ -38,7 +38,7 @@ class Maps(NamedTuple):
     """Where the output's channels, rows and columns come from: a position of the source, ``FILL`` or ``SKIP``.
 
     Attributes:
-        channels: (number of the source, channel) for each channel; ``SKIP`` only together with adding.
+        channels: (number of the source, channel) for each channel; ``SKIP`` only for whole blocks or with adding.
         rows: for each row.
         columns: for each column.
     """
@@ -231,7 +231,7 @@ def _blocks(
     plans = []
     for block in range(output.memory.shape[1]):
         wanted = list(channels[block * lanes : (block + 1) * lanes])
-        if not adds or any(source >= 0 for source, _ in wanted):
+        if any(source >= 0 if adds else source != SKIP for source, _ in wanted):
             plans.append((block, wanted, *_pattern(wanted, lanes)))
     patterns = {(len(slots), pattern) for _, _, slots, pattern in plans}
     rows = []

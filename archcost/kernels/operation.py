@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from archcost.geometry import Shape
+from archcost.kernels.layers import FastPlan, direct
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision, Target
@@ -35,6 +36,7 @@ class Operation:
         random: address of three 64-bit integers: seed, iteration, and the node's number; masks follow from them.
         saved: arrays that the forward pass leaves for the backward pass, made by the forward builder.
         name: the node.
+        fast: which convolutions are computed in a fast way, forward and back.
     """
 
     op: Op
@@ -50,6 +52,7 @@ class Operation:
     random: int = 0
     saved: dict[str, Array] = field(default_factory=dict)
     name: str = ""
+    fast: FastPlan = direct
 
 
 @dataclass(frozen=True)

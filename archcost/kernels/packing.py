@@ -107,13 +107,29 @@ def packing(
         precision: element type.
         scale: a factor for each channel of the lanes, in whole blocks; read when the steps run.
     """
+    return _moving(panels, weight, precision, _pack_kernels(machine, precision, scale), scale, "pack")
 
+
+def _pack_kernels(machine: Target, precision: Precision, scale: Array | None) -> Any:
     def kernel(way: str, channels: int) -> int:
         return compiled.address(
             "tile", "transfer", "pack_kernel", machine.name, precision, way, channels, scale is not None
         )
 
-    return _moving(panels, weight, precision, kernel, scale, "pack")
+    return kernel
+
+
+def packing_jobs(
+    panels: Panels, weight: Array, machine: Target, precision: Precision, scale: Array | None
+) -> tuple[list[Job], list[object]]:
+    """Return the jobs that pack a plain weight of one group, and what they point to.
+
+    The jobs of all blocks of lanes lie side by side, then the next ones of each: as many as there are for a block.
+    """
+    tables = _Tables(panels)
+    factors = 0 if scale is None else int(scale.ctypes.data)
+    jobs = list(_jobs(panels, tables, weight, _pack_kernels(machine, precision, scale), factors))
+    return jobs, [tables, weight, scale]
 
 
 def unpacking(panels: Panels, gradient: Array, machine: Target, precision: Precision) -> list[Step]:

@@ -86,8 +86,10 @@ class Pass:
     offsets: tuple[int, ...]
 
 
-def forward_pass(window: Window, source: Blocked, target: Blocked, residual: Blocked | None) -> Pass:
-    """Return the pass from the larger map to the smaller one."""
+def forward_pass(
+    window: Window, source: Blocked, target: Blocked, residual: Blocked | None, *, every_tap: bool = True
+) -> Pass:
+    """Return the pass from the larger map to the smaller one; without taps on the border alone if not ``every_tap``."""
     place = Operand.exact(source)
     place = place._replace(
         address=source.address(-window.padding[0][0], -window.padding[1][0]),
@@ -98,11 +100,28 @@ def forward_pass(window: Window, source: Blocked, target: Blocked, residual: Blo
         target.images, *target.shape[1:], place, Operand.exact(target), Operand.exact(residual) if residual else NOTHING
     )
     kernel, dilation = window.kernel, window.dilation
-    taps = tuple((row, column) for row in range(kernel[0]) for column in range(kernel[1]))
+    rows, columns = map(range, kernel) if every_tap else live_taps(window, source.shape[1:], target.shape[1:])
+    taps = tuple((row, column) for row in rows for column in columns)
     offsets = tuple(
         row * dilation[0] * source.row_step + column * dilation[1] * source.pixel_step for row, column in taps
     )
     return Pass(field, taps, offsets)
+
+
+def live_taps(window: Window, larger: Sequence[int], smaller: Sequence[int]) -> tuple[range, range]:
+    """Return the rows and columns of the kernel that ever reach the larger map; sizes are (height, width).
+
+    Where a map is smaller than the kernel, the outer taps read the zeros around it alone: a 3x3 kernel on a map of one
+    pixel is a 1x1 kernel.
+    """
+
+    def axis_taps(axis: int) -> range:
+        places = [place * window.stride[axis] - window.padding[axis][0] for place in range(smaller[axis])]
+        shifts = [tap * window.dilation[axis] for tap in range(window.kernel[axis])]
+        live = [tap for tap, shift in enumerate(shifts) if any(0 <= place + shift < larger[axis] for place in places)]
+        return range(live[0], live[-1] + 1) if live else range(1)
+
+    return axis_taps(0), axis_taps(1)
 
 
 def backward_passes(window: Window, source: Blocked, target: Blocked, residual: Blocked | None) -> list[Pass]:
@@ -129,6 +148,20 @@ def backward_passes(window: Window, source: Blocked, target: Blocked, residual: 
             offsets = tuple(row.offset * source.row_step + column.offset * source.pixel_step for row, column in pairs)
             result.append(Pass(field, taps, offsets))
     return result
+
+
+def taps_in_line(offsets: Sequence[int], size: int) -> int:
+    """Return how many taps in turn read what lies side by side: the micro-kernel goes through them as through one.
+
+    Args:
+        offsets: byte offset of each tap in the source.
+        size: bytes that a tap reads of a pixel.
+    """
+    for times in range(len(offsets), 1, -1):
+        lines = [offsets[first : first + times] for first in range(0, len(offsets), times)]
+        if all(len(line) == times and line == tuple(range(line[0], line[0] + times * size, size)) for line in lines):
+            return times
+    return 1
 
 
 def with_halo(source: Blocked, needed: Sides, machine: Target, precision: Precision) -> tuple[list[Step], Blocked]:

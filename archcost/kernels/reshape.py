@@ -129,7 +129,11 @@ def concatenation(operation: Operation) -> list[Step]:
         return steps
     axis = _axis(operation)
     if axis == 0:
-        channels = [(number, channel) for number, source in enumerate(inputs) for channel in range(source.shape[0])]
+        channels = [
+            (SKIP if _is_part(source, output, first) else number, channel)
+            for number, (source, first) in enumerate(zip(inputs, _starts(inputs, 0)))
+            for channel in range(source.shape[0])
+        ]
         maps = Maps(channels, range(output.shape[1]), range(output.shape[2]))
         return movement(output, inputs, maps, machine, precision)
     steps = []
@@ -162,6 +166,12 @@ def concatenation_backward(gradient: Gradient) -> list[Step]:
             machine, precision = gradient.forward.machine, gradient.forward.precision
             steps += movement(target, [gradient.output], maps, machine, precision, adds=gradient.adds[number])
     return steps
+
+
+def _is_part(source: Blocked, output: Blocked, first: int) -> bool:
+    """Tell whether a tensor lies where channel ``first`` of another begins."""
+    place = output.address() + first // output.lanes * output.block_step
+    return first % output.lanes == 0 and source.address() == place and source.row_step == output.row_step
 
 
 def _axis(operation: Operation) -> int:

@@ -24,7 +24,7 @@ from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.microkernel import Tile
 from archcost.kernels.packing import unpacking
 from archcost.kernels.panels import Filters, Panels, pieces
-from archcost.kernels.passes import Window, forward_halo, forward_pass, with_halo
+from archcost.kernels.passes import Window, forward_halo, forward_pass, live_taps, with_halo
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import Precision, Target
 from archcost.kernels.units import next_unit
@@ -134,6 +134,7 @@ def weight_gradient(
             *depthwise_gradient.weight_gradient(field, window, (larger, smaller), gradient, machine, precision),
         ]
     field = field.simplified()
+    taps = live_taps(window, larger.shape[1:], smaller.shape[1:])
     depth = max(count for count in range(1, min(field.columns, CHUNK_PIXELS) + 1) if field.columns % count == 0)
     places = _line_offsets(field, depth)
     lines = len(places[0])
@@ -144,7 +145,7 @@ def weight_gradient(
         parts *= 2
     if parts > 1:
         panels = Panels.make(filters, filters.taps, VECTORS, smaller.lanes, gradient.dtype, copies=parts)
-    calls = _Calls(panels, field, window, larger, depth, machine, precision)
+    calls = _Calls(panels, field, window, taps, larger, depth, machine, precision)
     table = tabled(_units(panels, calls, field))
     zeros = aligned(VECTORS * smaller.lanes, gradient.dtype)
     arguments = (
@@ -155,7 +156,8 @@ def weight_gradient(
     )  # fmt: skip
     keep = (table, *places, zeros, calls, panels.memory, larger, smaller)
     function = compiled.address("step", "weight_gradient", "weight_step")
-    products = Step(function, arguments, keep, mult_adds=lines * depth * sum(panels.products), for_weights=True)
+    done = lines * depth * sum(panels.products) // len(filters.taps) * len(taps[0]) * len(taps[1])
+    products = Step(function, arguments, keep, mult_adds=done, for_weights=True)
     return [*steps, products, *unpacking(panels, gradient, machine, precision)]
 
 
@@ -173,19 +175,23 @@ def _line_offsets(field: Field, depth: int) -> list[Integers]:
 
 
 class _Calls:
-    """The tables of calls, one for each width of a panel and number of channels of a block."""
+    """The tables of calls, one for each width of a panel and number of channels of a block.
+
+    The sums of taps that never reach the larger map stay zero.
+    """
 
     def __init__(
         self,
         panels: Panels,
         field: Field,
         window: Window,
+        taps: tuple[range, range],
         larger: Blocked,
         depth: int,
         machine: Target,
         precision: Precision,
     ) -> None:
-        self.panels, self.window, self.larger = panels, window, larger
+        self.panels, self.window, self.taps, self.larger = panels, window, taps, larger
         self.machine, self.precision, self.depth = machine, precision, depth
         steps = (field.source.pixel_step, field.target.pixel_step)
         self.steps = steps if depth > 1 else (machine.vector_bytes,) * 2
@@ -201,11 +207,11 @@ class _Calls:
         panels, window, larger, size = self.panels, self.window, self.larger, self.panels.memory.itemsize
         fitting = (self.machine.registers - width - 1) // width
         channel_pieces = pieces(channels, fitting)
-        column_pieces = pieces(window.kernel[1], max(1, fitting // channel_pieces[0]))
+        column_pieces = pieces(len(self.taps[1]), max(1, fitting // channel_pieces[0]))
         vectors = width * panels.lanes * size
         result = []
-        for row in range(window.kernel[0]):
-            column = 0
+        for row in self.taps[0]:
+            column = self.taps[1].start
             for columns in column_pieces:
                 channel = 0
                 for count in channel_pieces:

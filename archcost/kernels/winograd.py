@@ -13,16 +13,15 @@ import numba
 import numpy as np
 from numba import njit
 
-from archcost.kernels import compiled
 from archcost.kernels.layout import Array, aligned
-from archcost.kernels.machine import call_tile, float32s, float64s, integers
+from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.panels import Filters, Panels, fitting_vectors, pieces
-from archcost.kernels.step import Step, tabled
+from archcost.kernels.step import Step
 from archcost.kernels.target import Precision, Target
 from archcost.kernels.units import next_unit
 from archcost.kernels.winograd_plan import Cut
 from archcost.kernels.winograd_tables import Ends, Tables, ends_tiles
-from archcost.kernels.winograd_transforms import transformed_filter
+from archcost.kernels.winograd_weights import transformed_weights
 
 
 def winograd_step() -> Any:
@@ -87,50 +86,6 @@ def filter_tiles(row: int, thread: int, threads: int) -> None:
         unit = next_unit(row, unit, threads)
 
 
-def weights_step(precision: Precision) -> Any:
-    """Return the step function that transforms and packs the weights."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
-
-    @njit(nogil=True)
-    def transform(row: int, _thread: int, threads: int) -> None:
-        """Fill the panels of all points.
-
-        Arguments: outputs, inputs, points, lanes; plain weight; factors of outputs (or 0); matrix of the transform;
-        panels, elements of a point; table of (start, width, vector) of each block of outputs; blocks.
-        """
-        words = numba.carray(integers(row), (40,), np.int64)
-        outputs, inputs, points, lanes = words[1], words[2], words[3], words[4]
-        plain = numba.carray(view(words[5]), (outputs, inputs, 9), dtype)
-        matrix = numba.carray(float64s(words[7]), (points, 9), np.float64)
-        panels = numba.carray(view(words[8]), (points, words[9]), dtype)
-        table = numba.carray(integers(words[10]), (words[11], 3), np.int64)
-        total = np.empty(lanes, np.float64)
-        unit = next_unit(row, -1, threads)
-        while unit < words[11]:
-            start, width, vector = table[unit, 0], table[unit, 1], table[unit, 2]
-            first = unit * lanes
-            count = min(lanes, outputs - first)
-            taps = np.zeros((9, lanes), np.float64)
-            for channel in range(inputs):
-                for lane in range(count):
-                    factor = 1.0
-                    if words[6]:
-                        factor = np.float64(numba.carray(view(words[6]), (first + lane + 1,), dtype)[first + lane])
-                    for tap in range(9):
-                        taps[tap, lane] = factor * plain[first + lane, channel, tap]
-                for point in range(points):
-                    total[:] = 0.0
-                    for tap in range(9):
-                        for lane in range(lanes):
-                            total[lane] += matrix[point, tap] * taps[tap, lane]
-                    place = start + (channel * width + vector) * lanes
-                    for lane in range(lanes):
-                        panels[point, place + lane] = total[lane]
-            unit = next_unit(row, unit, threads)
-
-    return transform
-
-
 def winograd(
     ends: Ends,
     filters: Filters,
@@ -142,20 +97,24 @@ def winograd(
     cut: Cut,
     machine: Target,
     precision: Precision,
+    *,
+    turned: bool = False,
 ) -> tuple[list[Step], list[Step]]:
     """Return the steps that transform the weights, and the step that convolves.
 
     Args:
         ends: input, output and residual.
-        filters: the weight's sizes.
+        filters: the sizes of the convolution that is computed.
         padding: rows above and columns left of the input.
-        weight: the plain array (outputs, inputs, 3, 3), read by the first steps.
+        weight: the plain array (outputs, inputs, 3, 3), read by the first steps; (inputs, outputs, 3, 3) if ``turned``.
         biases: a number for each output channel, in whole blocks.
         scale: a factor for each output channel, in whole blocks, or None; read by the first steps.
         activation: operator that is fused behind.
         cut: the size of a tile, and how the work is cut into units.
         machine: which vectors there are.
         precision: element type.
+        turned: the weight's kernels are turned by half a turn and its channels change places, which makes the gradient
+            of a convolution to its input.
     """
     points = (cut.outputs + 2) ** 2
     lanes = machine.lanes(precision)
@@ -164,30 +123,6 @@ def winograd(
     vectors = fitting_vectors(pixel_pieces, ends.target.memory.shape[1], machine)
     panels = Panels.make(Filters(filters.outputs, filters.inputs, (1, 1)), [(0, 0)], vectors, lanes, weight.dtype)
     memory = aligned(points * panels.size, weight.dtype)
-    packed = _packed(panels, memory, filters, weight, scale, points, cut.outputs, precision)
+    packed = transformed_weights(panels, memory, filters, weight, scale, cut, machine, precision, turned=turned)
     step = Tables(ends, panels, memory, cut, padding, machine, precision).step(biases, activation)
     return [packed], [step]
-
-
-def _packed(
-    panels: Panels,
-    memory: Array,
-    filters: Filters,
-    weight: Array,
-    scale: Array | None,
-    points: int,
-    outputs: int,
-    precision: Precision,
-) -> Step:
-    matrix = transformed_filter(outputs)
-    rows = [
-        (panels.starts[panel], width, vector) for panel, width in enumerate(panels.widths) for vector in range(width)
-    ]
-    table = tabled(rows)
-    arguments = (
-        filters.outputs, filters.inputs, points, panels.lanes, weight.ctypes.data,
-        0 if scale is None else scale.ctypes.data, matrix.ctypes.data, memory.ctypes.data, panels.size,
-        table.ctypes.data, len(rows),
-    )  # fmt: skip
-    function = compiled.address("step", "winograd", "weights_step", precision)
-    return Step(function, tuple(map(int, arguments)), (weight, scale, matrix, memory, table))

@@ -27,6 +27,9 @@ SPILLED_BYTES_PER_CYCLE = 20.0
 SCRATCH_BYTES = 640 * 1024
 """Scratch memory of a unit that stays in the second cache level."""
 
+PACKING_CYCLES = {2: 90.0, 4: 180.0}
+"""Cycles to gather and transform one vector of nine weights, by the outputs of a tile's side."""
+
 DIRECT_EFFICIENCY = 0.93
 PLANNED_THREADS = 2
 """Threads for which the way is chosen, however many there are."""
@@ -69,7 +72,15 @@ def fits(filters: Filters, window: Window) -> bool:
 
 
 def planned(
-    filters: Filters, window: Window, size: Pair, images: int, machine: Target, element: int, threads: int
+    filters: Filters,
+    window: Window,
+    size: Pair,
+    images: int,
+    machine: Target,
+    element: int,
+    threads: int,
+    *,
+    packs: bool = False,
 ) -> Cut | None:
     """Return how to compute a convolution by Winograd's filtering, or None where the direct way is faster.
 
@@ -81,6 +92,7 @@ def planned(
         machine: which vectors there are.
         element: bytes of an element.
         threads: how many compute.
+        packs: weights are transformed in every run.
     """
     lanes = machine.vector_bytes // element
     if not fits(filters, window) or min(filters.inputs, filters.outputs) < lanes:
@@ -90,11 +102,11 @@ def planned(
     cycles, best = min(
         candidate
         for outputs in (2, 4)
-        for candidate in _candidates(filters, size, images, outputs, lanes, element, PLANNED_THREADS)
+        for candidate in _candidates(filters, size, images, outputs, lanes, element, PLANNED_THREADS, packs=packs)
     )
     if cycles * LEAST_GAIN > direct:
         return None
-    return min(_candidates(filters, size, images, best.outputs, lanes, element, threads))[1]
+    return min(_candidates(filters, size, images, best.outputs, lanes, element, threads, packs=packs))[1]
 
 
 def _blocks(filters: Filters, lanes: int) -> tuple[int, int]:
@@ -109,14 +121,14 @@ def _direct(filters: Filters, size: Pair, images: int, lanes: int, element: int,
 
 
 def _candidates(
-    filters: Filters, size: Pair, images: int, outputs: int, lanes: int, element: int, threads: int
+    filters: Filters, size: Pair, images: int, outputs: int, lanes: int, element: int, threads: int, *, packs: bool
 ) -> list[tuple[float, Cut]]:
     """Return the cycles of each way to cut the work."""
     blocks = _blocks(filters, lanes)
     points, vector = (outputs + 2) ** 2, lanes * element
     tiles = images * -(-size[0] // outputs) * -(-size[1] // outputs)
     weights = points * blocks[0] * blocks[1] * lanes**2 * element
-    # Tiles of few pixels load more weights than they multiply.
+    packing = PACKING_CYCLES[outputs] * blocks[0] * lanes * blocks[1] / threads if packs else 0.0
     result = []
     for parts in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128):
         if parts > tiles:
@@ -137,7 +149,7 @@ def _candidates(
             # Weights that fit the second cache level are read from memory once.
             readings = -(-tiles // of_unit) if weights / groups > SCRATCH_BYTES / 2 else 1
             memory = readings * weights / WEIGHT_BYTES_PER_CYCLE
-            cycles = max(rounds * products, memory) + rounds * (transforms + spilled)
+            cycles = max(rounds * products, memory) + rounds * (transforms + spilled) + packing
             result.append((cycles, Cut(outputs, of_unit, groups, threads)))
     return result
 
@@ -145,6 +157,18 @@ def _candidates(
 def _efficiency(tiles: int) -> float:
     """Return the share of its peak that the micro-kernel reaches for so many pixels."""
     return 0.9 if tiles >= 8 else 0.6 + 0.035 * tiles
+
+
+def products(filters: Filters, size: Pair, outputs: int) -> int:
+    """Return the multiply-adds of one image.
+
+    Args:
+        filters: sizes of the weight.
+        size: height and width of the output.
+        outputs: outputs of a tile's side.
+    """
+    tiles = -(-size[0] // outputs) * -(-size[1] // outputs)
+    return (outputs + 2) ** 2 * tiles * filters.inputs * filters.outputs
 
 
 def halo(window: Window, size: Pair, outputs: int) -> Sides:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
@@ -60,12 +59,6 @@ FILTER = {outputs: _filter_matrix(points) for outputs, points in POINTS.items()}
 
 OUTPUT = {outputs: _output_matrix(points) for outputs, points in POINTS.items()}
 """A^T by the outputs m of a tile's side."""
-
-
-def transformed_filter(outputs: int) -> npt.NDArray[np.float64]:
-    """Return the matrix (points, 9) that turns a plain 3x3 kernel into its factors at all points."""
-    matrix = np.array(FILTER[outputs])
-    return np.ascontiguousarray(np.einsum("ia,jb->ijab", matrix, matrix).reshape(-1, 9))
 
 
 def combined(code: Code, matrix: Matrix, values: Sequence[Value]) -> list[Value]:
@@ -132,6 +125,40 @@ def both_sides(code: Code, matrix: Matrix, grid: Sequence[Sequence[Value]]) -> l
     """Return matrix x grid x matrix^T, as rows."""
     columns = [combined(code, matrix, column) for column in zip(*grid)]
     return [combined(code, matrix, row) for row in zip(*columns)]
+
+
+FILTER_ARGUMENTS = ("rounds", "taps", "tap_step", "points", "point_step", "points_round_step")
+"""What a call of the transform of weights reads: one vector of lanes for each tap and round of the depth."""
+
+
+def filter_kernel(target: str, precision: Precision, outputs: int) -> Any:
+    """Return G g G^T of the 3x3 kernels of some rounds of the depth, as an intrinsic."""
+    lanes = TARGETS[target].lanes(precision)
+
+    @intrinsic
+    def operation(_context: Any, record: Any) -> Any:
+        def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            code = Code(builder, lanes, precision)
+            values = dict(zip(FILTER_ARGUMENTS, code.arguments(arguments[0], len(FILTER_ARGUMENTS))))
+
+            def one(_: Value, places: list[Value]) -> list[Value]:
+                taps, tap = [], places[0]
+                for _tap in range(9):
+                    taps.append(code.load(tap))
+                    tap = code.at(tap, values["tap_step"])
+                point = places[1]
+                for row in both_sides(code, FILTER[outputs], [taps[:3], taps[3:6], taps[6:]]):
+                    for value in row:
+                        code.store(value, point)
+                        point = code.at(point, values["point_step"])
+                return [code.at(places[0], code.vector_bytes), code.at(places[1], values["points_round_step"])]
+
+            code.repeat(values["rounds"], one, [code.pointer(values["taps"]), code.pointer(values["points"])])
+            return context.get_dummy_value()
+
+        return types.void(types.intp), write
+
+    return operation
 
 
 INPUT_ARGUMENTS = ("blocks", "input", "row_step", "block_step", "points", "point_step", "points_block_step")

@@ -1,7 +1,6 @@
 """FLOPs of a training step: those that the graph predicts against those that the program executes.
 
-Forward and gradients to weights agree exactly; where gradients to inputs differ, and why, stands in
-``archcost.train.predicted``.
+Where they differ, and why, stands in ``archcost.train.predicted``.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from archcost.errors import UsageError, did_you_mean
 from archcost.geometry import product
 from archcost.kernels.profile_machine import peak
 from archcost.train.optimizers import OPTIMIZERS
-from archcost.train.predicted import Predicted, predicted, summed
+from archcost.train.predicted import Predicted, predicted
 
 
 class Line(NamedTuple):
@@ -81,10 +80,10 @@ class Account:
     @property
     def explanation(self) -> str:
         """One line that says why executed and predicted FLOPs differ; empty if they do not."""
-        parts = summed([self.predicted.forward_difference, self.predicted.input_difference])
-        cropped, border = (2 * self.images * count for count in parts)
+        cropped, border, spared = (2 * self.images * count for count in self.predicted.differences)
         reasons = [f"{cropped:,} predicted FLOPs lead to padding and are left out"] if cropped else []
         reasons += [f"{border:,} more multiply the zeros around gradients"] if border else []
+        reasons += [f"{spared:,} are spared by Winograd's filtering"] if spared else []
         return "; ".join(reasons)
 
     def rate(self, images_per_second: float) -> float:
@@ -115,9 +114,8 @@ def account(training: Training, optimizer: str) -> Account:
     graph, trained = lowered.graph, lowered.plan.trained
     parameters = sum(map(product, trained_shapes(graph, trained).values()))
     update = parameters * optimizer_rule(optimizer).operations
-    return Account(
-        lowered.images, predicted(graph, trained, samples=lowered.layout.samples), executed(training), update
-    )
+    found = predicted(graph, trained, samples=lowered.layout.samples, fast=lowered.fast)
+    return Account(lowered.images, found, executed(training), update)
 
 
 def optimizer_rule(name: str) -> OptimizerRule:

@@ -1,7 +1,8 @@
 """What the graph predicts of a training step, and by how much the program must execute other mult-adds than that.
 
-The forward pass of every layer and all gradients to weights execute exactly the mult-adds that the graph counts: each
-output element and each weight tap, taps on the padding included.
+The forward pass of a layer and its gradient to weights execute the mult-adds that the graph counts: each output element
+and each weight tap, taps on the padding included. Only taps that lead to nothing but padding, because the map is
+smaller than the kernel, are left out (``cropped``), unless the convolution is depthwise.
 
 A convolution's gradient to its input goes the other way, from the smaller map (the gradient of the output) to the
 larger one (that of the input), and gathers: each position of the larger map adds up the taps by which it can be reached
@@ -14,8 +15,11 @@ at all, those t with (position + padding - t * dilation) divisible by the stride
 executed = predicted - cropped + border, exactly. Only where the smaller map is a single pixel and the convolution is
 not depthwise, taps that lead beyond it are left out as well (no ``border``); and where lanes are samples
 (``kernels.samples``), those that lead beyond its first and last row are. What a step fills its last vector with is
-counted on neither side. The same holds for the forward pass of a transposed convolution, which is that gradient; its
-own gradient to the input executes what is predicted.
+counted on neither side. Convolutions by Winograd's filtering execute other products than those predicted, and fewer
+(``spared``), with neither of the differences above.
+
+The same holds for the forward pass of a transposed convolution, which is that gradient; its own gradient to the input
+executes what is predicted.
 """
 
 from __future__ import annotations
@@ -26,8 +30,11 @@ from typing import NamedTuple
 
 from archcost.cost import NO_COST, Cost
 from archcost.engine.executed import Executed
-from archcost.geometry import Pair, Shape, pair, product, resolve
+from archcost.geometry import Shape, product
 from archcost.graph import Graph, Node
+from archcost.kernels.layers import FastPlan, Layer, convolution_layer, direct, fast_layer
+from archcost.kernels.passes import live_taps
+from archcost.kernels.winograd_plan import products
 from archcost.ops import Conv2d, ConvTranspose2d, Op, PartialConv2d
 from archcost.report.training import NOT_TRAINED, backward_pass
 
@@ -38,19 +45,21 @@ class Difference(NamedTuple):
     Attributes:
         cropped: predicted products that lead to the padding of the larger map, and are not executed.
         border: products with the zeros around the smaller map, which are executed and not predicted.
+        spared: predicted products less those that Winograd's filtering executes in their place.
     """
 
     cropped: int = 0
     border: int = 0
+    spared: int = 0
 
     @property
     def total(self) -> int:
         """Executed minus predicted."""
-        return self.border - self.cropped
+        return self.border - self.cropped - self.spared
 
     def plus(self, other: Difference) -> Difference:
         """Return both together."""
-        return Difference(self.cropped + other.cropped, self.border + other.border)
+        return Difference(*(a + b for a, b in zip(self, other)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,8 @@ class Predicted:
         forward: the forward pass as training runs it: batch statistics in trained normalisations.
         to_inputs: gradients to the inputs of operators.
         to_weights: gradients to parameters.
-        forward_difference, input_difference: by how much the mult-adds that are executed must differ.
+        forward_difference: by how much the mult-adds that are executed must differ.
+        input_difference, weight_difference: likewise of the gradients.
     """
 
     forward: Cost
@@ -69,6 +79,12 @@ class Predicted:
     to_weights: Cost
     forward_difference: Difference
     input_difference: Difference
+    weight_difference: Difference
+
+    @property
+    def differences(self) -> Difference:
+        """All differences together."""
+        return self.forward_difference.plus(self.input_difference).plus(self.weight_difference)
 
     @property
     def flops(self) -> int:
@@ -81,11 +97,11 @@ class Predicted:
         return Executed(
             self.forward.mult_adds + self.forward_difference.total,
             self.to_inputs.mult_adds + self.input_difference.total,
-            self.to_weights.mult_adds,
+            self.to_weights.mult_adds + self.weight_difference.total,
         )
 
 
-def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False) -> Predicted:
+def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False, fast: FastPlan = direct) -> Predicted:
     """Return what the graph predicts of a training step, for one image.
 
     The loss looks at the first output: other outputs (auxiliary heads) are computed, but not taken back. A final
@@ -95,18 +111,22 @@ def predicted(graph: Graph, trained: frozenset[str], *, samples: bool = False) -
         graph: the network.
         trained: nodes whose parameters are trained (``Network.trained``).
         samples: lanes are samples.
+        fast: which convolutions are computed in a fast way (``Lowered.fast``).
     """
-    by_node = predicted_by_node(graph, trained, samples=samples).values()
+    by_node = predicted_by_node(graph, trained, samples=samples, fast=fast).values()
     return Predicted(
         sum((one.forward for one in by_node), NO_COST),
         sum((one.to_inputs for one in by_node), NO_COST),
         sum((one.to_weights for one in by_node), NO_COST),
         summed([one.forward_difference for one in by_node]),
         summed([one.input_difference for one in by_node]),
+        summed([one.weight_difference for one in by_node]),
     )
 
 
-def predicted_by_node(graph: Graph, trained: frozenset[str], *, samples: bool = False) -> dict[str, Predicted]:
+def predicted_by_node(
+    graph: Graph, trained: frozenset[str], *, samples: bool = False, fast: FastPlan = direct
+) -> dict[str, Predicted]:
     """Return what the graph predicts of a training step for each node, for one image; see ``predicted``."""
     frozen = frozenset(node.name for node in graph if graph.params(node) and node.name not in trained)
     used = {graph.outputs[0]}
@@ -118,14 +138,15 @@ def predicted_by_node(graph: Graph, trained: frozenset[str], *, samples: bool = 
         part = found if node.name in used else NOT_TRAINED
         shapes = graph.input_shapes(node)
         learns = not graph.params(node) or node.name in trained
-        difference = _difference(graph, node, samples=samples)
-        spreads = isinstance(node.op, ConvTranspose2d)
+        gathered, spread = _differences(graph, node, samples=samples, fast=fast)
+        forward, backward = (spread, gathered) if isinstance(node.op, ConvTranspose2d) else (gathered, spread)
         result[node.name] = Predicted(
             node.op.cost(*shapes, training=learns),
             part.to_inputs,
             part.to_params,
-            difference if spreads else Difference(),
-            difference if part.to_inputs.mult_adds and not spreads else Difference(),
+            forward,
+            backward if part.to_inputs.mult_adds else Difference(),
+            _without_dead_taps(node, graph, samples=samples) if part.to_params.mult_adds else Difference(),
         )
     return result
 
@@ -160,34 +181,52 @@ def _axis(larger: int, smaller: int, kernel: int, stride: int, padding: int, dil
     return _Axis(smaller * kernel, reached, common)
 
 
-def _difference(graph: Graph, node: Node, *, samples: bool) -> Difference:
-    """Return why spreading the smaller map of a convolution over the larger one differs from the prediction."""
+def _differences(graph: Graph, node: Node, *, samples: bool, fast: FastPlan) -> tuple[Difference, Difference]:
+    """Return why a convolution from its larger to its smaller map, and back, differs from the prediction."""
     op = node.op
     if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
-        return Difference()
+        return Difference(), Difference()
     (source,), output = graph.input_shapes(node), graph.shapes[node.name]
     larger, smaller = (output, source) if isinstance(op, ConvTranspose2d) else (source, output)
-    axes = _axes(op, source, larger, smaller)
+    layer, count = convolution_layer(op, source, output), op.cost(source).mult_adds
+    found = []
+    for gathers in (True, False):
+        computed, size = fast_layer(layer, larger[1:], smaller[1:], gathers=gathers)
+        cut = fast(computed, size) if computed else None
+        if computed is not None and cut is not None:
+            found.append(Difference(spared=count - products(computed.filters, size, cut.outputs)))
+        elif gathers:
+            found.append(_without_dead_taps(node, graph, samples=samples))
+        else:
+            found.append(_spread(op, layer, source, (larger, smaller), samples=samples))
+    return found[0], found[1]
+
+
+def _without_dead_taps(node: Node, graph: Graph, *, samples: bool) -> Difference:
+    """Return what is saved by leaving out the taps that never reach the larger map."""
+    op, (source, *_), output = node.op, graph.input_shapes(node), graph.shapes[node.name]
+    if samples or not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
+        return Difference()
+    layer, count = convolution_layer(op, source, output), op.cost(source).mult_adds
+    if layer.filters.is_depthwise:
+        return Difference()
+    larger, smaller = (output, source) if layer.spreads else (source, output)
+    live = product([len(taps) for taps in live_taps(layer.window, larger[1:], smaller[1:])])
+    return Difference(cropped=count - count // product(layer.filters.kernel) * live)
+
+
+def _spread(op: Op, layer: Layer, source: Shape, maps: tuple[Shape, Shape], *, samples: bool) -> Difference:
+    """Return why spreading the smaller map of a convolution over the larger one differs from the prediction."""
+    window, (larger, smaller) = layer.window, maps
+    axes = [
+        _axis(sizes[0], sizes[1], kernel, stride, padding[0], dilation)
+        for sizes, kernel, stride, padding, dilation in zip(zip(larger[1:], smaller[1:]), *window)
+    ]
     if samples:
         axes[0] = axes[0]._replace(executed=axes[0].common)
     # Each pair of a position and a tap stands for as many products as channels are connected.
     channels = op.cost(source).mult_adds // product([axis.predicted for axis in axes])
     count, done, common = (channels * product(column) for column in zip(*axes))
-    is_depthwise = not isinstance(op, PartialConv2d) and op.groups == source[0] == output[0]
-    if smaller[1:] == (1, 1) and not is_depthwise:
+    if smaller[1:] == (1, 1) and not layer.filters.is_depthwise:
         done = common
     return Difference(count - common, done - common)
-
-
-def _axes(op: Op, source: Shape, larger: Shape, smaller: Shape) -> list[_Axis]:
-    one: Pair = (1, 1)
-    kernel, stride, dilation, edges = one, one, one, ((0, 0), (0, 0))
-    if isinstance(op, PartialConv2d):
-        kernel = pair("kernel_size", op.kernel_size)
-    elif isinstance(op, Conv2d | ConvTranspose2d):
-        kernel, stride, padding, dilation = op.window
-        edges = resolve(padding, source[1:], kernel, stride, dilation)
-    return [
-        _axis(larger[1 + axis], smaller[1 + axis], kernel[axis], stride[axis], edges[axis][0], dilation[axis])
-        for axis in (0, 1)
-    ]

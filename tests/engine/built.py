@@ -53,8 +53,8 @@ def compile_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(compiled, "address", lambda *_: NOWHERE)
 
 
-def setting_of(graph: Graph, target: str = "avx512") -> Setting:
-    """Return a setting with parameters of zero."""
+def setting_of(graph: Graph, target: str = "avx512", threads: int = 0) -> Setting:
+    """Return a setting with parameters of zero; with threads, fast ways are planned."""
     tensors = [
         {f"{node.name}.{name}": np.zeros(shape, np.float32) for name, shape in shapes(node).items()}
         for shapes in (graph.params, graph.buffers)
@@ -65,7 +65,7 @@ def setting_of(graph: Graph, target: str = "avx512") -> Setting:
     parameters, buffers = ({name: array for one in half for name, array in one.items()}
                            for half in (tensors[:count], tensors[count:]))  # fmt: skip
     random = np.zeros((len(graph), 3), np.int64)
-    return Setting(TARGETS[target], "float32", parameters, buffers, random)
+    return Setting(TARGETS[target], "float32", parameters, buffers, random, threads)
 
 
 def trained_nodes(graph: Graph, freeze: Iterable[str] = ()) -> frozenset[str]:
@@ -74,11 +74,13 @@ def trained_nodes(graph: Graph, freeze: Iterable[str] = ()) -> frozenset[str]:
     return frozenset(node.name for node in graph if graph.params(node) and node.name not in frozen)
 
 
-def built(graph: Graph, images: int = 1, freeze: Iterable[str] = (), target: str = "avx512") -> Training:
+def built(
+    graph: Graph, images: int = 1, freeze: Iterable[str] = (), target: str = "avx512", threads: int = 0
+) -> Training:
     """Return a training program; call ``compile_nothing`` first."""
     trained = trained_nodes(graph, freeze)
     gradients = {name: np.zeros(shape, np.float32) for name, shape in trained_shapes(graph, trained).items()}
-    return Training(graph, images, setting_of(graph, target), trained, gradients)
+    return Training(graph, images, setting_of(graph, target, threads), trained, gradients)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archcost.build import Sequential
-from archcost.engine.lowering import Lowered
+from archcost.engine import memory as memory_module
+from archcost.engine import stages
+from archcost.engine.lowering import Lowered, Setting
 from archcost.engine.memory import Memory, Need, offsets
 from archcost.engine.network import Network
 from archcost.engine.program import Program
@@ -61,7 +64,13 @@ def test_only_borders_that_others_write_into_are_cleared() -> None:
     memory = Memory(dict(list(needs.items())[:2]), 1, 4, "float32")
     assert memory.uncleared == set()
     memory = Memory(needs, 1, 4, "float32")
-    assert memory.uncleared == {("value", "a"), ("value", "b"), ("value", "c")}
+    assert memory.uncleared == set()  # small: a and b share bytes, c lies apart
+    assert len({memory.tensors["value", name].address() for name in "ab"}) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_module, "SMALL", 0)
+        shared = Memory(needs, 1, 4, "float32")
+    assert shared.uncleared == {("value", "a"), ("value", "b"), ("value", "c")}
+    assert shared.bytes < memory.bytes
     assert all(not tensor.memory.any() for tensor in memory.tensors.values())
 
 
@@ -110,12 +119,25 @@ def test_what_lies_in_the_memory_before_does_not_matter(graph: Any) -> None:
     check_training(graph())
 
 
-def check_inference(graph: Graph) -> None:
+def test_images_that_go_through_the_first_layers_one_by_one_share_memory_safely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stages, "LARGE_MAPS", 4096)
+    monkeypatch.setattr(stages, "PRODUCTS_FOR_A_BYTE", 10**6)
+    for name in ("mobilenet_v2", "googlenet"):
+        check_inference(load(name, input_size=(3, 64, 64)), staged=True)
+
+
+def check_inference(graph: Graph, *, staged: bool = False) -> None:
     """Compare a run on poisoned memory, fused, with one in which every operator has memory of its own."""
     net = Network(graph)
     images, _ = batch(graph, 2, "float32")
     net(images)
     memory = net.inference_memory(2)
+    assert (
+        any(one.images != tensor.images for one in memory.tensors.values() for tensor in memory.tensors.values())
+        is staged
+    )
     poison(memory)
     shared = np.asarray(net(images))
     apart = Lowered(graph, 2, net.setting, training=False, keep=True)
@@ -127,12 +149,19 @@ def check_inference(graph: Graph) -> None:
 
 
 def check_training(graph: Graph) -> None:
-    """Compare loss and gradients on poisoned memory with those where nothing shares memory."""
+    """Compare loss and gradients on poisoned memory with those where nothing shares memory; fast ways alone, too."""
     net = Network(graph)
+    check_steps(net, replace(net.setting, threads=0), (True, False, False))
+    check_steps(net, net.setting, (False, False))
+
+
+def check_steps(net: Network, setting: Setting, keeps: tuple[bool, ...]) -> None:
+    """Compare training steps, of which the first finds memory of zeros."""
+    graph = net.graph
     images, labels = batch(graph, 2, "float32")
     expected = None
-    for keep in (True, False, False):
-        training = Training(graph, 2, net.setting, net.trained, net.gradients.arrays, keep=keep)
+    for keep in keeps:
+        training = Training(graph, 2, setting, net.trained, net.gradients.arrays, keep=keep)
         training.lowered.inputs[graph.inputs[0].name][...] = images
         training.labels[:] = labels
         if expected is not None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from archcost.build import Builder, Sequential
 from archcost.engine.network import Network
 from archcost.engine.timing import profiled
+from archcost.engine.training import Training
 from archcost.errors import UsageError
 from archcost.geometry import Pair
 from archcost.graph import Graph
@@ -23,8 +24,8 @@ from archcost.kernels.panels import Filters
 from archcost.kernels.passes import Window
 from archcost.kernels.target import current
 from archcost.kernels.winograd_plan import Cut
-from archcost.kernels.winograd_transforms import INPUT, OUTPUT, transformed_filter
-from archcost.ops import Add, BatchNorm2d, Conv2d, GlobalAvgPool, MaxPool2d, ReLU, SiLU
+from archcost.kernels.winograd_transforms import FILTER, INPUT, OUTPUT
+from archcost.ops import Add, BatchNorm2d, Conv2d, GlobalAvgPool, Linear, MaxPool2d, ReLU, SiLU
 
 Forcing = Callable[[Cut], None]
 
@@ -36,7 +37,7 @@ def forcing(patch: pytest.MonkeyPatch) -> Forcing:
         def plan(layer: Layer, _size: Pair) -> Cut | None:
             return cut if not layer.spreads and winograd_plan.fits(layer.filters, layer.window) else None
 
-        patch.setattr(layers, "fast", lambda _images, _setting, threads: plan if threads else layers.direct)
+        patch.setattr(layers, "fast", lambda _images, _setting, threads, **_: plan if threads else layers.direct)
 
     return chosen
 
@@ -50,9 +51,8 @@ def force(monkeypatch: pytest.MonkeyPatch) -> Forcing:
 def test_the_matrices_filter_one_tile(outputs: int) -> None:
     generator = np.random.default_rng(0)
     image, kernel = generator.standard_normal((outputs + 2, outputs + 2)), generator.standard_normal((3, 3))
-    into, out = np.array(INPUT[outputs]), np.array(OUTPUT[outputs])
-    factors = (transformed_filter(outputs) @ kernel.reshape(-1)).reshape(outputs + 2, -1)
-    found = out @ (factors * (into @ image @ into.T)) @ out.T
+    into, weights, out = np.array(INPUT[outputs]), np.array(FILTER[outputs]), np.array(OUTPUT[outputs])
+    found = out @ (weights @ kernel @ weights.T * (into @ image @ into.T)) @ out.T
     windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3))
     np.testing.assert_allclose(found, (windows * kernel).sum(axis=(2, 3)), rtol=1e-12, atol=1e-12)
 
@@ -181,3 +181,36 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARCHCOST_WINOGRAD", "maybe")
     with pytest.raises(UsageError, match=r"ARCHCOST_WINOGRAD \(='maybe'\) must be on or off"):
         Network(graph)(values)
+
+
+def gradients(net: Network, images: Any, labels: Any, threads: int) -> dict[str, Any]:
+    """Return loss and gradients of a training step, planned for ``threads`` threads (0: the direct way)."""
+    net.setting = replace(net.setting, threads=threads)
+    training = Training(net.graph, len(images), net.setting, net.trained, net.gradients.arrays)
+    training.lowered.inputs[net.graph.inputs[0].name][...] = images
+    training.labels[:] = labels
+    training.program.run(net.team)
+    assert ("Winograd" in {step.method.partition(" ")[0] for step in training.backward}) == bool(threads)
+    return {"loss": training.loss.value.copy(), **{name: array.copy() for name, array in net.gradients.arrays.items()}}
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-10), ("float32", 1e-3)])
+@pytest.mark.parametrize(("outputs", "padding"), [(2, 0), (4, 1), (4, 2)])
+def test_training_steps_give_the_gradients_of_the_direct_way(
+    force: Forcing, outputs: int, padding: int, precision: Any, tolerance: float
+) -> None:
+    """The way back is a convolution with turned kernels, added to what another reader has left."""
+    force(Cut(outputs, 5, 2, 2))
+    net = Builder("training")
+    x = net(Conv2d(21, 3, padding=1), net.input((3, 9, 11)), name="first")
+    y = net(BatchNorm2d(), net(Conv2d(21, 3, padding=padding, bias=False), x, name="conv1"), name="norm")
+    z = net(Conv2d(37, 3, padding=1), net(SiLU(), y, name="silu"), name="conv2")
+    w = net(MaxPool2d(2), net(Conv2d(37, 3, padding=1), x, name="conv3"), name="pool")
+    pooled = [net(GlobalAvgPool(), value, name=f"pool{number}") for number, value in enumerate((z, w))]
+    graph = net.build(net(Linear(4), net(Add(), *pooled, name="add"), name="head"))
+    own = Network(graph, precision=precision, threads=2)
+    generator = np.random.default_rng(2)
+    images, labels = generator.standard_normal((3, 3, 9, 11)).astype(precision), generator.integers(0, 4, 3)
+    exact, found = (gradients(own, images, labels, threads) for threads in (0, 2))
+    for name, wanted in exact.items():
+        assert np.abs(found[name] - wanted).max() <= tolerance * max(1e-3, np.abs(wanted).max()), name

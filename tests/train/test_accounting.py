@@ -57,6 +57,18 @@ def test_lenet_explains_why_it_executes_more() -> None:
 
 
 @pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("name", ["resnet18", "vgg11"])
+def test_what_winograd_spares_is_explained(name: str) -> None:
+    found = account(built(small(name), images=64, threads=2), "sgd")
+    assert found.agrees
+    forward, to_inputs, to_weights, _ = found.lines
+    assert forward.executed < 0.8 * forward.predicted
+    assert to_inputs.executed < 0.8 * to_inputs.predicted
+    assert to_weights.executed >= 0.7 * to_weights.predicted
+    assert " are spared by Winograd's filtering" in found.explanation
+
+
+@pytest.mark.usefixtures("uncompiled")
 def test_with_samples_in_the_lanes_rows_beyond_the_map_are_left_out() -> None:
     """Of 14 x 5 rows and taps, those 10 x 5 are multiplied that lead to a row of conv2's output; columns as above."""
     images = current().lanes("float32")
