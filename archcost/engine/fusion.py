@@ -2,15 +2,19 @@
 
 The micro-kernel adds a residual and applies an activation to its sums before it stores them, and a BatchNorm with fixed
 statistics is a factor and a shift of the packed weights: so a chain of up to four operators writes its output once.
-Training keeps what the way back needs; there a layer takes an activation with it that overwrites its input anyway.
+Training keeps what the way back needs. There a layer takes an activation with it that overwrites its input anyway; and
+a BatchNorm takes the sum and the activation behind it, forward and backward. The activation's input is not kept: it
+follows from the BatchNorm's. ``ARCHCOST_FUSED_NORM=off`` leaves these operators apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from archcost.engine.tensors import channels_last_nodes
+from archcost.errors import UsageError
 from archcost.graph import Graph, Node
 from archcost.kernels.activation import fused_name
 from archcost.ops import Add, BatchNorm2d, Conv2d, Linear
@@ -21,7 +25,7 @@ class Chain:
     """Operators that one step computes.
 
     Attributes:
-        head: the layer that multiplies.
+        head: the layer that multiplies, or in training a BatchNorm.
         norm: BatchNorm that is folded into its weights.
         residual: node whose output is added.
         activation: what is applied last (``kernels.elementary.epilogue_of``).
@@ -48,46 +52,63 @@ def chains(graph: Graph) -> dict[str, Chain]:
     A node joins a chain if nobody else reads what comes before it. A sum belongs to the later one of the two layers
     that it adds, since the other's output must be there.
     """
-    readers: dict[str, list[Node]] = {node.name: [] for node in graph}
-    for node in graph:
-        for name in set(node.inputs):
-            readers[name].append(node)
-    last_of_channels = channels_last_nodes(graph)
-    order = {node.name: number for number, node in enumerate(graph)}
+    following, summand = _followers(graph), _Summands(graph)
     result: dict[str, Chain] = {}
-    ends: dict[str, int] = {}
-
-    def following(name: str) -> Node | None:
-        return readers[name][0] if len(readers[name]) == 1 and name not in graph.outputs else None
-
     for node in graph:
         if not isinstance(node.op, (Conv2d, Linear)):
             continue
-        last, norm, residual, activation = node.name, None, None, "Identity"
+        last, norm, activation = node.name, None, "Identity"
         members: list[str] = []
         after = following(last)
         if isinstance(node.op, Conv2d) and after is not None and isinstance(after.op, BatchNorm2d):
             norm, last = after, after.name
             members.append(last)
             after = following(last)
-        if after is not None and isinstance(after.op, Add) and len(after.inputs) == 2:
-            other = next((name for name in after.inputs if name != last), None)
-            # The other summand is ready if it, or the chain that writes it, comes before this layer.
-            if (
-                other is not None
-                and graph.shapes[other] == graph.shapes[last]
-                and len({name in last_of_channels for name in (other, last, after.name)}) == 1
-                and ends.get(other, order[other]) < order[node.name]
-            ):
-                residual, last = other, after.name
-                members.append(last)
-                after = following(last)
+        residual = summand(node, last, after) if after is not None else None
+        if after is not None and residual is not None:
+            last = after.name
+            members.append(last)
+            after = following(last)
         if after is not None and (fused := fused_name(after.op)) is not None:
             activation, last = fused, after.name
             members.append(last)
         result[node.name] = Chain(node, norm, residual, activation, last, tuple(members))
-        ends[last] = order[node.name]
+        summand.note(node, last)
     return result
+
+
+def _followers(graph: Graph) -> Callable[[str], Node | None]:
+    """Return the function that gives the only reader of a node's output, or None if others need it too."""
+    readers: dict[str, list[Node]] = {node.name: [] for node in graph}
+    for node in graph:
+        for name in set(node.inputs):
+            readers[name].append(node)
+    return lambda name: readers[name][0] if len(readers[name]) == 1 and name not in graph.outputs else None
+
+
+class _Summands:
+    """Finds what a chain adds. Each chain must be noted: it is computed where its first node stands."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph, self._last_of_channels = graph, channels_last_nodes(graph)
+        self._order = {node.name: number for number, node in enumerate(graph)}
+        self._ends: dict[str, int] = {}
+
+    def note(self, head: Node, last: str) -> None:
+        """Note that the output of ``last`` is written where ``head`` stands."""
+        self._ends[last] = self._order[head.name]
+
+    def __call__(self, head: Node, last: str, after: Node) -> str | None:
+        """Return what ``after`` adds to the output of ``last``, if a chain from ``head`` to ``last`` can add it."""
+        if not isinstance(after.op, Add) or len(after.inputs) != 2:
+            return None
+        other = next((name for name in after.inputs if name != last), None)
+        if other is None or self._graph.shapes[other] != self._graph.shapes[last]:
+            return None
+        alike = len({name in self._last_of_channels for name in (other, last, after.name)}) == 1
+        # The other summand is ready if it, or the chain that writes it, comes before this one.
+        ready = self._ends.get(other, self._order[other]) < self._order[head.name]
+        return other if alike and ready else None
 
 
 def activated(graph: Graph, in_place: Collection[str]) -> dict[str, Chain]:
@@ -99,4 +120,54 @@ def activated(graph: Graph, in_place: Collection[str]) -> dict[str, Chain]:
             head = graph.node(node.inputs[0])
             if isinstance(head.op, (Conv2d, Linear)):
                 result[head.name] = Chain(head, None, None, activation, node.name, (node.name,))
+    return result
+
+
+def allowed() -> bool:
+    """Return whether ``ARCHCOST_FUSED_NORM`` lets a BatchNorm in training take others with it, as it does by default.
+
+    Raises:
+        UsageError: if the variable is neither "on" nor "off".
+    """
+    value = os.environ.get("ARCHCOST_FUSED_NORM", "on")
+    if value not in ("on", "off"):
+        raise UsageError(f"ARCHCOST_FUSED_NORM (={value!r}) must be on or off")
+    return value == "on"
+
+
+def normalised(
+    graph: Graph, holder: Mapping[str, str], trained: Collection[str], depends: Mapping[str, bool]
+) -> dict[str, Chain]:
+    """Return the chains of a BatchNorm in training, the sum and the activation behind it, by the name of the first.
+
+    Args:
+        graph: the network.
+        holder: node -> the node whose tensor it uses.
+        trained: nodes whose parameters get a gradient: a frozen BatchNorm stays alone.
+        depends: node -> whether its output gets a gradient: a sum gives one to its other summand beside the input's.
+    """
+    if not allowed():
+        return {}
+    following, summand = _followers(graph), _Summands(graph)
+    result: dict[str, Chain] = {}
+    for node in graph:
+        if not isinstance(node.op, BatchNorm2d) or (node.op.affine and node.name not in trained):
+            continue
+        members: list[str] = []
+        activation = "Identity"
+        after, residual, source = following(node.name), None, node.inputs[0]
+        if after is not None and depends[source]:
+            residual = summand(node, node.name, after)
+            # Both gradients are written in one pass, so not to the same tensor.
+            residual = None if residual is None or holder[residual] == holder[source] else residual
+            if residual is not None:
+                members.append(after.name)
+                after = following(after.name)
+        fused = fused_name(after.op) if after is not None else None
+        if after is not None and fused is not None and (residual is None or after.op.saved_for_input == {"output"}):
+            activation = fused
+            members.append(after.name)
+        if members:
+            result[node.name] = Chain(node, None, residual, activation, members[-1], tuple(members))
+            summand.note(node, members[-1])
     return result

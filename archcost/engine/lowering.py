@@ -23,14 +23,14 @@ from archcost.kernels import layers, narrow
 from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
 from archcost.kernels.layout import Array, Blocked
-from archcost.kernels.norm import folded
+from archcost.kernels.norm import batch_norm, batch_norm_backward, folded
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.plain import conversion
 from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reshape import graph_steps
 from archcost.kernels.step import Integers, Step
 from archcost.kernels.target import ELEMENT_BYTES, Precision, Target
-from archcost.ops import Input
+from archcost.ops import Input, Op
 from archcost.segments import Segment
 
 
@@ -174,7 +174,7 @@ class Lowered:
 
     def cleared(self, kind: str, name: str) -> list[Step]:
         """Return what must run before a tensor is written for the first time."""
-        key = kind, self.plan.holder[name]
+        key = kind, self.plan.owners[kind][name]
         key = self.memory.wholes.get(key, key)
         if key not in self.memory.uncleared or key in self._cleared:
             return []
@@ -194,6 +194,11 @@ class Lowered:
     def _chain(self, chain: Chain) -> list[Step]:
         """Return the steps of a chain."""
         head = self._operation(chain.head)
+        if chain.last in self.plan.whole:
+            summands = [self.tensors[chain.residual]] if chain.residual else []
+            head = replace(head, inputs=(*head.inputs, *summands), output=self.tensors[chain.last])
+            self.operations[chain.head.name] = head
+            return [replace(step, name=head.name) for step in batch_norm(head, self.after(chain))]
         steps: list[Step] = []
         scale, shift = None, None
         if self.plan.training:
@@ -205,6 +210,10 @@ class Lowered:
         fusion = Fusion(chain.activation, residual, scale, shift, head.fast)
         steps += self.layout.multiplied(replace(head, output=self.tensors[chain.last]), fusion)
         return [replace(step, name=chain.head.name) for step in steps]
+
+    def after(self, chain: Chain) -> Op | None:
+        """Return the activation that a chain ends with, if it does."""
+        return None if chain.activation == "Identity" else self.graph.node(chain.last).op
 
     def _work(self, work: Work) -> list[Step]:
         return self._chain(work.chain) if work.chain else self._node(work.node)
@@ -267,7 +276,7 @@ class Backpropagation:
         tensor = self._gradient(logits)
         self.source = lowered.layout.usual(tensor, lowered.graph.shapes[logits])
         self.start = lowered.cleared(GRADIENT, logits)
-        self._written.add(plan.holder[logits])
+        self._written.add(plan.owners[GRADIENT][logits])
         self.steps = [replace(step, name=logits) for step in lowered.layout.written(tensor, self.source)]
         for node in plan.backward:
             for work in plan.again.get(node.name, ()):
@@ -278,25 +287,31 @@ class Backpropagation:
     def _gradient(self, name: str) -> Blocked:
         """Return the gradient tensor of a node; nodes that share a tensor share its gradient."""
         lowered = self._lowered
-        tensor = lowered.memory.tensors[GRADIENT, lowered.plan.holder[name]]
+        tensor = lowered.memory.tensors[GRADIENT, lowered.plan.owners[GRADIENT][name]]
         return replace(tensor, channels_last=lowered.tensors[name].channels_last)
 
     def _node(self, node: Node) -> list[Step]:
         lowered, plan = self._lowered, self._lowered.plan
-        operation = lowered.operations[node.name]
+        chain = plan.whole.get(node.name)
+        head = chain.head if chain else node
+        operation = lowered.operations[head.name]
         steps: list[Step] = []
         targets: list[Blocked | None] = []
         adds: list[bool] = []
-        for name in node.inputs:
-            owner = plan.holder[name]
+        owners = plan.owners[GRADIENT]
+        for name in plan.below(node):
+            owner = owners[name]
             targets.append(self._gradient(name) if plan.depends[name] else None)
-            adds.append(owner in self._written and node.name not in plan.in_place)
+            adds.append(owner in self._written and owner != owners[node.name])
             if plan.depends[name] and owner not in self._written:
                 steps += lowered.cleared(GRADIENT, name)
                 self._written.add(owner)
         parameters = {}
-        if node.name in plan.trained:
-            parameters = {name: self._gradients[f"{node.name}.{name}"] for name in operation.parameters}
+        if head.name in plan.trained:
+            parameters = {name: self._gradients[f"{head.name}.{name}"] for name in operation.parameters}
         gradient = Gradient(operation, self._gradient(node.name), tuple(targets), tuple(adds), parameters)
-        steps += lowered.layout.kernels(node).backward(gradient)
-        return [replace(step, name=node.name) for step in steps]
+        if chain:
+            steps += batch_norm_backward(gradient, lowered.after(chain))
+        else:
+            steps += lowered.layout.kernels(node).backward(gradient)
+        return [replace(step, name=head.name) for step in steps]

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from archcost.engine.fusion import Chain, activated, chains
+from archcost.engine.fusion import Chain, activated, chains, normalised
 from archcost.engine.joined import with_parts
 from archcost.engine.memory import Key, Need
+from archcost.engine.sharing import Back, gradient_owners
 from archcost.engine.stages import Stage, StageRule
 from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
 from archcost.geometry import Sides
@@ -67,10 +68,12 @@ class Plan:
 
     Attributes:
         holder: node -> the node whose tensor it uses.
+        owners: kind of tensor -> node -> the node whose memory it uses: that of values is ``holder``.
         in_place: activations that overwrite their input.
         forward: the forward pass.
         backward: nodes that are taken back, in that order.
         again: node -> what is computed again before it is taken back.
+        whole: chains that go back as a whole, by the name of their last node, which stands for them in ``backward``.
         depends: node -> whether its output depends on something that gets a gradient.
         stage: what is done image by image.
         needs: the tensors.
@@ -97,13 +100,17 @@ class Plan:
         self.in_place = frozenset(
             node.name for node in graph if isinstance(node.op, Activation) and self.holder[node.name] != node.name
         )
-        fused = activated(graph, self.in_place) if training else chains(graph)
+        self.depends = depending(graph, {*trained, *wanted})
+        whole = normalised(graph, self.holder, trained, self.depends) if training and not keep else {}
+        self.whole = {chain.last: chain for chain in whole.values()}
+        fused = {**activated(graph, self.in_place), **whole} if training else chains(graph)
         self.forward = [work for work in _forward(graph, {} if keep else fused) if self._computes(work.node)]
         shapes = map_shapes(graph, self.holder)
         self.stage = stage(graph, self.forward, self.holder, shapes) if stage else Stage()
-        self.depends = depending(graph, {*trained, *wanted})
         self.backward = self._backward() if training else []
         self.again = self._again(segments)
+        self.owners = dict.fromkeys((VALUE, ALONE), self.holder)
+        self.owners[GRADIENT] = self.holder if keep else self._gradient_owners()
         self._spans: dict[Key, list[tuple[int, int]]] = {}
         self._live()
         self.needs = self._needs(keep=keep)
@@ -114,10 +121,15 @@ class Plan:
 
     def _backward(self) -> list[Node]:
         used = _used(self.graph, logits_of(self.graph))
+        inner = {name for chain in self.whole.values() for name in chain.nodes if name != chain.last}
         return [
             node
             for node in reversed(self.graph.nodes)
-            if node.name in used and self.depends[node.name] and self._computes(node) and not isinstance(node.op, Input)
+            if node.name in used
+            and node.name not in inner
+            and self.depends[node.name]
+            and self._computes(node)
+            and not isinstance(node.op, Input)
         ]
 
     def _computes(self, node: Node) -> bool:
@@ -130,13 +142,18 @@ class Plan:
             nodes, again = set(segment.nodes), set(segment.again)
             first = next((node.name for node in self.backward if node.name in nodes), None)
             if first is not None and again:
-                result[first] = [work for work in self.forward if work.node.name in again]
+                result[first] = [work for work in self.forward if again & set(self._named(work))]
         return result
+
+    def _named(self, work: Work) -> tuple[str, ...]:
+        """Return the nodes of which one that is computed again lets ``work`` be done again."""
+        is_whole = work.chain is not None and work.writes in self.whole
+        return work.chain.nodes if work.chain and is_whole else (work.node.name,)
 
     def _touch(self, kind: str, names: Iterable[str], time: int) -> None:
         """Note that tensors are touched at a time, not before those noted already."""
         for name in names:
-            spans = self._spans.setdefault((kind, self.holder[name]), [(time, time)])
+            spans = self._spans.setdefault((kind, self.owners[kind][name]), [(time, time)])
             spans[-1] = spans[-1][0], time
 
     def _compute(self, work: Work, time: int) -> None:
@@ -162,14 +179,30 @@ class Plan:
                 now += 1
                 self._compute(work, now)
             now += 1
-            self._touch(GRADIENT, [node.name, *(name for name in node.inputs if self.depends[name])], now)
-            self._touch(VALUE, read_back(node, self.depends, self.trained), now)
+            self._touch(GRADIENT, [node.name, *self._gets(node)], now)
+            self._touch(VALUE, self._kept(node), now)
         self._touch(GRADIENT, self.wanted, end)
 
     @property
     def _end(self) -> int:
         """The number behind those of all pieces of work."""
         return len(self.forward) + len(self.backward) + sum(map(len, self.again.values())) + 1
+
+    def below(self, node: Node) -> tuple[str, ...]:
+        """Return the nodes that the way back through ``node``, or the chain that it stands for, leads to."""
+        chain = self.whole.get(node.name)
+        return Work(chain.head, chain).reads if chain else node.inputs
+
+    def _gets(self, node: Node) -> tuple[str, ...]:
+        """Return those that get a gradient."""
+        return tuple(name for name in self.below(node) if self.depends[name])
+
+    def _kept(self, node: Node) -> tuple[str, ...]:
+        """Return the nodes whose outputs are read on the way back through ``node``."""
+        if chain := self.whole.get(node.name):
+            reads_output = chain.residual is not None and chain.activation != "Identity"
+            return (*chain.head.inputs, *([chain.last] if reads_output else []))
+        return read_back(node, self.depends, self.trained)
 
     def _needs(self, *, keep: bool) -> dict[Key, Need]:
         graph, shapes = self.graph, map_shapes(self.graph, self.holder)
@@ -193,12 +226,16 @@ class Plan:
             return result
         return with_parts(graph, self.holder, result, (VALUE, ALONE), self._lanes)
 
+    def _gradient_owners(self) -> dict[str, str]:
+        way = [Back(node, self._gets(node), node.name in self.whole) for node in self.backward]
+        return gradient_owners(self.graph, way, self.holder, self._gradient_halos())
+
     def _gradient_halos(self) -> dict[str, Sides]:
         """Return the border of each gradient: what the convolution that made the tensor needs to go back."""
         graph = self.graph
         result = dict.fromkeys(graph.shapes, NO_HALO)
         for node in self.backward:
-            if not any(self.depends[name] for name in node.inputs):
+            if not self._gets(node):
                 continue
             source = graph.input_shapes(node)[0]
             result[node.name] = wider(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-from archcost.kernels.elementary import ELEMENTARY, extreme_gradient
+from archcost.kernels.elementary import ELEMENTARY, epilogue_of, extreme_gradient
 from archcost.kernels.functions import EPILOGUES, exp, normal_distribution, sigmoid, tanh
 from archcost.kernels.vector import Code, Value
 
@@ -88,9 +88,55 @@ def _normalise(code: Code, x: Value, mean: Value, scale: Value, shift: Value) ->
     return code.fma(code.sub(x, mean), scale, shift)
 
 
-def _normalise_gradient(code: Code, gradient: Value, x: Value, mean: Value, *factors: Value) -> Value:
-    """Return gradient * factors[0] + (x - mean) * factors[1] + factors[2]."""
-    return code.fma(gradient, factors[0], code.fma(code.sub(x, mean), factors[1], factors[2]))
+def _activated(activation: str) -> Formula:
+    """Return activation(normalised x + summands); ``activation`` as ``elementary.epilogue_of`` takes it."""
+    apply = epilogue_of(activation)
+
+    def write(code: Code, x: Value, mean: Value, scale: Value, shift: Value, *summands: Value) -> Value:
+        return apply(code, reduce(code.add, summands, _normalise(code, x, mean, scale, shift)))
+
+    return write
+
+
+def _before(way: str) -> Formula:
+    """Return what takes a gradient back through an activation behind a normalisation.
+
+    Args:
+        way: "input:SiLU" for an activation whose gradient needs its input, which is computed again; "output:ReLU" for
+            one that needs its output, likewise; "kept:ReLU" if its output was kept; "kept:Identity" for none.
+
+    Returns:
+        Formula of the gradient, x - mean, and scale and shift, the kept output, or nothing.
+    """
+    source, _, activation = way.partition(":")
+    base, *numbers = activation.split(":")
+
+    def write(code: Code, gradient: Value, distance: Value, *about: Value) -> Value:
+        if base == "Identity":
+            return gradient
+        value = about[0] if source == "kept" else code.fma(distance, *about)
+        if source == "output":
+            value = epilogue_of(activation)(code, value)
+        return FORMULAS[f"{base}_gradient"](code, gradient, value, *(code.constant(float(text)) for text in numbers))
+
+    return write
+
+
+def _normalise_gradient(way: str) -> Formula:
+    """Return the gradients of a normalisation, and of what is added to its output before the activation (``_before``).
+
+    The first is g * scale + (x - mean) * slope + offset, where g is the second.
+    """
+    before, recomputes = _before(way), not way.startswith("kept")
+
+    def write(
+        code: Code, gradient: Value, x: Value, mean: Value, scale: Value, slope: Value, offset: Value, *about: Value
+    ) -> tuple[Value, Value]:
+        distance = code.sub(x, mean)
+        gradient = before(code, gradient, distance, *((scale,) if recomputes else ()), *about)
+        return code.fma(gradient, scale, code.fma(distance, slope, offset)), gradient
+
+    return write
 
 
 FORMULAS: dict[str, Formula] = {
@@ -99,7 +145,6 @@ FORMULAS: dict[str, Formula] = {
     "multiply": lambda code, *values: reduce(code.mul, values),
     "affine": lambda code, x, scale, shift: code.fma(x, scale, shift),
     "normalise": _normalise,
-    "normalise_gradient": _normalise_gradient,
     "ScaledTanh": _scaled_tanh,
     **{name: epilogue for name, epilogue in EPILOGUES.items() if name != "Identity"},
     "ReLU_gradient": _relu_gradient,
@@ -115,12 +160,21 @@ FORMULAS: dict[str, Formula] = {
 }
 """Name -> the function that writes it: ``formula(code, *operands)`` returns the output vector."""
 
+NORMALISING: dict[str, Callable[[str], Formula]] = {"normalise": _activated, "normalise_gradient": _normalise_gradient}
+"""Name -> the function that returns the formula for an activation behind the normalisation."""
+
 
 def formula_of(name: str) -> Formula:
-    """Return the function of a name in ``FORMULAS``, or of "largest_gradient:2", the gradient to input 2 of several."""
-    base, _, index = name.partition(":")
+    """Return the function of a name in ``FORMULAS``, or of one with details.
+
+    These are "largest_gradient:2", the gradient to input 2 of several; "normalise:ReLU", an activation of what is
+    normalised; and "normalise_gradient:output:ReLU", its gradients (``_normalise_gradient``).
+    """
+    base, _, details = name.partition(":")
     if base in ("largest_gradient", "smallest_gradient"):
-        return extreme_gradient(int(index), 1 if base == "largest_gradient" else -1)
+        return extreme_gradient(int(details), 1 if base == "largest_gradient" else -1)
+    if base in NORMALISING and details:
+        return NORMALISING[base](details)
     return FORMULAS[name]
 
 
@@ -129,15 +183,28 @@ def _centred_squares(code: Code, x: Value, mean: Value) -> tuple[Value, Value]:
     return distance, code.mul(distance, distance)
 
 
-def _centred_products(code: Code, gradient: Value, x: Value, mean: Value) -> tuple[Value, Value]:
-    return gradient, code.mul(gradient, code.sub(x, mean))
+def _centred_products(way: str) -> Formula:
+    """Return what adds the gradient g behind a normalisation (``_before``), and g * (x - mean)."""
+    before = _before(way)
+
+    def write(code: Code, gradient: Value, x: Value, mean: Value, *about: Value) -> tuple[Value, Value]:
+        distance = code.sub(x, mean)
+        gradient = before(code, gradient, distance, *about)
+        return gradient, code.mul(gradient, distance)
+
+    return write
 
 
 SUMS: dict[str, tuple[int, Formula]] = {
     "value": (1, lambda _, x: (x,)),
     "product": (1, lambda code, *values: (reduce(code.mul, values),)),
     "centred_squares": (2, _centred_squares),
-    "centred_products": (2, _centred_products),
     "normalised_products": (2, lambda code, g, x, mean, scale: (g, code.mul(g, code.mul(code.sub(x, mean), scale)))),
 }
 """Name -> how many sums over pixels there are, and the function that returns what each of them adds."""
+
+
+def sums_of(name: str) -> tuple[int, Formula]:
+    """Return the sums of a name in ``SUMS``, or of "centred_products:output:ReLU" (``_centred_products``)."""
+    base, _, way = name.partition(":")
+    return (2, _centred_products(way)) if base == "centred_products" else SUMS[name]

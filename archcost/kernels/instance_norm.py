@@ -119,5 +119,6 @@ def backward(gradient: Gradient) -> list[Step]:
     ]
     operands = [*places[:3], Operand.of(scale), Operand.of(product), Operand.of(total)]
     keep = [above, source, mean, scale, product, total]
-    steps.append(pointwise("normalise_gradient", target, operands, machine, precision, keep, adds=gradient.adds[0]))
+    formula = "normalise_gradient:kept:Identity"
+    steps.append(pointwise(formula, target, operands, machine, precision, keep, adds=gradient.adds[0]))
     return steps

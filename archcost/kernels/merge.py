@@ -9,7 +9,7 @@ from archcost.kernels.pointwise import Operand, fitted, pointwise
 from archcost.kernels.reduce import channel_sums, collected
 from archcost.kernels.reduce_axes import reduced
 from archcost.kernels.step import Step
-from archcost.ops import Mul
+from archcost.ops import Add, Mul
 
 NO_HALO = ((0, 0), (0, 0))
 
@@ -30,7 +30,9 @@ def backward(gradient: Gradient) -> list[Step]:
         return arithmetic.backward(gradient)
     steps = []
     for index, target in enumerate(gradient.inputs):
-        if target is not None:
+        # A sum's gradient is handed on where it is.
+        in_place = target is not None and target.address() == gradient.output.address()
+        if target is not None and not (in_place and isinstance(gradient.forward.op, Add)):
             steps += _to_input(gradient, index, target)
     return steps
 

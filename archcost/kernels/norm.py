@@ -1,4 +1,4 @@
-"""Batch normalisation.
+"""Batch normalisation, in training together with a sum and an activation behind it.
 
 Training statistics are taken in two passes, mean first, with sums in float64: accurate where the mean is large.
 """
@@ -14,15 +14,16 @@ import numpy as np
 from numba import njit
 
 from archcost.kernels import compiled
+from archcost.kernels.activation import fused_name
 from archcost.kernels.layout import Array, aligned
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.operation import Gradient, Operation
-from archcost.kernels.pointwise import Operand, pointwise
+from archcost.kernels.pointwise import Operand, pointwise, pointwise_results
 from archcost.kernels.reduce import Sums, channel_sums, total
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision
 from archcost.kernels.units import next_unit
-from archcost.ops import BatchNorm2d
+from archcost.ops import BatchNorm2d, Op
 
 MEAN, SCALE, SHIFT, SLOPE, OFFSET = range(5)
 """Vectors that a node keeps, a number for each channel: y = (x - mean) * scale + shift, and the gradient to the input
@@ -30,6 +31,9 @@ is scale * g + slope * (x - mean) + offset."""
 
 EPS, MOMENTUM, ELEMENTS = range(3)
 """Numbers that belong to a node; ``ELEMENTS`` of them share the statistics of a channel."""
+
+COSTLY = frozenset({"SiLU", "Sigmoid", "Tanh", "GELU", "GELUTanh", "Mish", "ELU"})
+"""Activations (``activation.formula_name``) that need exponentials."""
 
 INVERSE, REST = range(2)
 """Float64 numbers of each channel: 1 / standard deviation, and what rounding took from the mean."""
@@ -188,12 +192,18 @@ def _address(array: Array | None) -> int:
     return 0 if array is None else int(array.ctypes.data)
 
 
-def batch_norm(operation: Operation) -> list[Step]:
+def batch_norm(operation: Operation, after: Op | None = None) -> list[Step]:
     """Return the steps of batch normalisation: with the batch's statistics in training, else the running ones.
 
-    A frozen layer is an operation that is not ``training``.
+    Training computes activation(normalised input + summand) in one pass, where the graph says so. A frozen layer is an
+    operation that is not ``training``.
+
+    Args:
+        operation: the layer; its inputs are the layer's and the summand, if there is one, its output is that of the
+            last operator that is computed together with it.
+        after: the activation.
     """
-    (source,), machine, precision = operation.inputs, operation.machine, operation.precision
+    (source, *summands), machine, precision = operation.inputs, operation.machine, operation.precision
     place = Operand.exact(source)
     steps = []
     if operation.training:
@@ -206,9 +216,14 @@ def batch_norm(operation: Operation) -> list[Step]:
         steps.append(_stage("running", operation))
     # The vectors are kept: recomputation normalises with them, and running statistics move on once a step.
     steps = [replace(step, once=True) for step in steps]
-    operands = [place, *_operands(operation, MEAN, SCALE, SHIFT)]
-    steps.append(pointwise("normalise", operation.output, operands, machine, precision, [source, operation]))
+    operands = [place, *_operands(operation, MEAN, SCALE, SHIFT), *map(Operand.exact, summands)]
+    formula = f"normalise:{_activation(after)}" if after or summands else "normalise"
+    steps.append(pointwise(formula, operation.output, operands, machine, precision, [*operation.inputs, operation]))
     return steps
+
+
+def _activation(after: Op | None) -> str:
+    return (after and fused_name(after)) or "Identity"
 
 
 def folded(operation: Operation) -> tuple[Step, Array, Array]:
@@ -222,25 +237,61 @@ def folded(operation: Operation) -> tuple[Step, Array, Array]:
     return step, vectors[SCALE], vectors[SHIFT]
 
 
-def batch_norm_backward(gradient: Gradient) -> list[Step]:
+def batch_norm_backward(gradient: Gradient, after: Op | None = None) -> list[Step]:
     """Return the steps of batch normalisation's gradients.
 
     With statistics of the batch, the mean and the variance depend on every element; with fixed ones the gradient to the
-    input is the output's times the scale.
+    input is the output's times the scale. What is computed together in training goes back together: both passes apply
+    the activation's gradient to what they read; one of exponentials is computed once and overwrites the output's.
+
+    Args:
+        gradient: of the layer; its inputs are those of the layer and of the summand, if there is one.
+        after: the activation.
     """
-    operation, (target,), (adds,) = gradient.forward, gradient.inputs, gradient.adds
-    machine, precision, (source,) = operation.machine, operation.precision, operation.inputs
+    operation, (target, *others) = gradient.forward, gradient.inputs
+    machine, precision, source = operation.machine, operation.precision, operation.inputs[0]
     place, keep = Operand.exact(gradient.output), [gradient.output, source, operation]
+    way, about = _way_back(operation, after)
     steps = []
     if gradient.parameters or (operation.training and target is not None):
-        operands = [place, Operand.exact(source), *_operands(operation, MEAN)]
-        step, sums = channel_sums("centred_products", source, operands, machine, precision, keep)
+        operands = [place, Operand.exact(source), *_operands(operation, MEAN), *about]
+        formula = f"centred_products:{way}"
+        back = gradient.output if target is not None and _is_costly(way) else None
+        step, sums = channel_sums(formula, source, operands, machine, precision, keep, output=back)
+        way, about = ("kept:Identity", []) if back else (way, about)
         stage = "gradient" if operation.training else "frozen_gradient"
         steps += [step, _stage(stage, operation, sums, gradient.parameters)]
     if target is not None and operation.training:
-        operands = [place, Operand.exact(source), *_operands(operation, MEAN, SCALE, SLOPE, OFFSET)]
-        steps.append(pointwise("normalise_gradient", target, operands, machine, precision, keep, adds=adds))
+        # The pass over the elements has the scale anyway.
+        about = about[1:] if len(about) == 2 else about
+        operands = [place, Operand.exact(source), *_operands(operation, MEAN, SCALE, SLOPE, OFFSET), *about]
+        outputs = [(target, gradient.adds[0])]
+        for one, add in zip(others, gradient.adds[1:]):
+            # Without an activation, a summand's gradient in the memory of the output's is there already.
+            if one is not None and (after or one.address() != gradient.output.address()):
+                outputs.append((one, add))
+        formula = f"normalise_gradient:{way}"
+        steps.append(pointwise_results(formula, outputs, operands, machine, precision, keep))
     elif target is not None:
         operands = [place, *_operands(operation, SCALE)]
-        steps.append(pointwise("multiply", target, operands, machine, precision, keep, adds=adds))
+        steps.append(pointwise("multiply", target, operands, machine, precision, keep, adds=gradient.adds[0]))
     return steps
+
+
+def _is_costly(way: str) -> bool:
+    """Return whether an activation's gradient takes longer to compute again than to store and read."""
+    return way.partition(":")[2].partition(":")[0] in COSTLY and not way.startswith("kept")
+
+
+def _way_back(operation: Operation, after: Op | None) -> tuple[str, list[Operand]]:
+    """Return how gradients go back through an activation (``formulas``), and what that needs beside input and mean.
+
+    Without a summand the pre-activation is computed again from the input, which both passes read anyway. With one, the
+    output is read: only activations whose gradient follows from it are computed together with a sum.
+    """
+    if after is None:
+        return "kept:Identity", []
+    if len(operation.inputs) > 1:
+        return f"kept:{fused_name(after)}", [Operand.exact(operation.output)]
+    (source,) = after.saved_for_input
+    return f"{source}:{fused_name(after)}", _operands(operation, SCALE, SHIFT)

@@ -8,6 +8,7 @@ all its pixels (BatchNorm's scale, an SE gate); or one number for each pixel tha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numba
@@ -91,18 +92,21 @@ def reading(operands: Sequence[Operand]) -> Reading:
     return tuple((isinstance(operand, Spread), operand.pixel_step) for operand in operands)
 
 
-def row_kernel(target: str, precision: Precision, formula: str, ways: Reading, output_step: int, adds: bool) -> Any:
+Writing = tuple[tuple[int, bool], ...]
+"""For each output its pixel step, and whether results are added to it: constants of the machine code."""
+
+
+def row_kernel(target: str, precision: Precision, formula: str, ways: Reading, outputs: Writing) -> Any:
     """Return the loop over the pixels of one line, as an intrinsic.
 
-    Its record: pixels, output, and the address of each operand.
+    Its record: pixels, the address of each output, and the address of each operand.
 
     Args:
         target: name of the target.
         precision: element type.
-        formula: a name in ``formulas.FORMULAS``.
+        formula: a name that ``formulas.formula_of`` knows.
         ways: how the operands are read.
-        output_step: bytes from a pixel of the output to the next.
-        adds: the result is added to the output.
+        outputs: how the formula's results are written, as many of them as there are outputs.
     """
     lanes = TARGETS[target].lanes(precision)
     write_formula = formula_of(formula)
@@ -111,18 +115,24 @@ def row_kernel(target: str, precision: Precision, formula: str, ways: Reading, o
     def operation(_context: Any, record: Any) -> Any:
         def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             code = Code(builder, lanes, precision)
-            pixels, output, *addresses = code.arguments(arguments[0], 2 + len(ways))
-            readers, target_start = Readers(code, addresses, ways), code.pointer(output)
+            pixels, *addresses = code.arguments(arguments[0], 1 + len(outputs) + len(ways))
+            starts = [code.pointer(address) for address in addresses[: len(outputs)]]
+            readers = Readers(code, addresses[len(outputs) :], ways)
 
             def some(first: Value, count: int, _: list[Value]) -> list[Value]:
-                place = code.at(target_start, builder.mul(first, code.int(output_step)))
+                places = [
+                    code.at(start, builder.mul(first, code.int(step))) for start, (step, _) in zip(starts, outputs)
+                ]
                 # All loads come before the first store: the compiler cannot know that they do not overlap.
-                values = [write_formula(code, *readers.load(first, ahead)) for ahead in range(count)]
-                if adds:
-                    sums = [code.load(place, ahead * output_step) for ahead in range(count)]
-                    values = [code.add(old, value) for old, value in zip(sums, values)]
-                for ahead, value in enumerate(values):
-                    code.store(value, place, ahead * output_step)
+                results = [write_formula(code, *readers.load(first, ahead)) for ahead in range(count)]
+                pixels = [result if isinstance(result, tuple) else (result,) for result in results]
+                stores = []
+                for number, (place, (step, adds)) in enumerate(zip(places, outputs)):
+                    for ahead, values in enumerate(pixels):
+                        old = [code.load(place, ahead * step)] if adds else []
+                        stores.append((reduce(code.add, [*old, values[number]]), place, ahead * step))
+                for store in stores:
+                    code.store(*store)
                 return []
 
             unrolled(code, pixels, some)
@@ -219,7 +229,7 @@ def pointwise(
     An operand may be the output's own memory.
 
     Args:
-        formula: a name in ``formulas.FORMULAS``.
+        formula: a name that ``formulas.formula_of`` knows.
         output: where the result goes.
         operands: as many as the formula takes.
         machine: which vectors there are.
@@ -227,14 +237,39 @@ def pointwise(
         keep: tensors and arrays that the operands point into.
         adds: add the result to the output instead of overwriting it.
     """
-    operands = [Operand.exact(output), *operands]
+    return pointwise_results(formula, [(output, adds)], operands, machine, precision, keep)
+
+
+def pointwise_results(
+    formula: str,
+    outputs: Sequence[tuple[Blocked, bool]],
+    operands: Sequence[Operand],
+    machine: Target,
+    precision: Precision,
+    keep: Sequence[object],
+) -> Step:
+    """Return the step of a formula with several results; see ``pointwise``.
+
+    Args:
+        formula: a name that ``formulas.formula_of`` knows.
+        outputs: a tensor for each result, and whether the result is added to it; results beyond them are left out.
+        operands: as many as the formula takes.
+        machine: which vectors there are.
+        precision: element type.
+        keep: tensors and arrays that the operands point into.
+    """
+    count = len(outputs)
+    tensors, adds = zip(*outputs)
 
     def kernel(ways: Reading) -> int:
-        details = (machine.name, precision, formula, ways[1:], ways[0][1], adds)
-        return compiled.address("tile", "pointwise", "row_kernel", *details)
+        writing = tuple((step, add) for (_, step), add in zip(ways, adds))
+        return compiled.address(
+            "tile", "pointwise", "row_kernel", machine.name, precision, formula, ways[count:], writing
+        )
 
+    output = tensors[0]
     sizes = (output.images, output.memory.shape[1], *output.shape[1:])
-    return lines_step(kernel, sizes, operands, machine, (output, *keep))
+    return lines_step(kernel, sizes, [*map(Operand.exact, tensors), *operands], machine, (*tensors, *keep))
 
 
 def lines_step(

@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
-from archcost.kernels.formulas import SUMS
+from archcost.kernels.formulas import sums_of
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.machine import call_tile, float32s, float64s, integers
 from archcost.kernels.pixels import UNROLL, Readers, Reading, unrolled
@@ -59,27 +59,41 @@ class Sums:
         return int(self.memory.ctypes.data), self.groups, self.pieces
 
 
-def sums_kernel(target: str, precision: Precision, formula: str, ways: Reading) -> Any:
+def sums_kernel(target: str, precision: Precision, formula: str, ways: Reading, output_step: int | None) -> Any:
     """Return the loop that adds a formula's values over one stretch of pixels, as an intrinsic.
 
-    Its record: pixels, address of the sums to add to (float64, a vector for each), and the address of each operand.
+    Its record: pixels, address of the sums to add to (float64, a vector for each), the address of each operand, and of
+    the output if there is one.
+
+    Args:
+        target: name of the target.
+        precision: element type.
+        formula: a name that ``formulas.sums_of`` knows.
+        ways: how the operands are read.
+        output_step: bytes from a pixel to the next of where the formula's first values are stored; None for nowhere.
     """
     lanes = TARGETS[target].lanes(precision)
-    count, write_formula = SUMS[formula]
+    count, write_formula = sums_of(formula)
 
     @intrinsic
     def operation(_context: Any, record: Any) -> Any:
         def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             code = Code(builder, lanes, precision)
-            pixels, sums, *addresses = code.arguments(arguments[0], 2 + len(ways))
-            readers = Readers(code, addresses, ways)
+            stores = output_step is not None
+            pixels, sums, *addresses = code.arguments(arguments[0], 2 + len(ways) + stores)
+            readers = Readers(code, addresses[: len(ways)], ways)
 
             def some(first: Value, pixels_now: int, totals: list[Value]) -> list[Value]:
                 totals = list(totals)
-                for ahead in range(pixels_now):
-                    for index, value in enumerate(write_formula(code, *readers.load(first, ahead))):
+                # All loads come before the first store: the compiler cannot know that they do not overlap.
+                found = [write_formula(code, *readers.load(first, ahead)) for ahead in range(pixels_now)]
+                for ahead, values in enumerate(found):
+                    for index, value in enumerate(values):
                         place = index * UNROLL + ahead
                         totals[place] = code.add(totals[place], value)
+                    if output_step is not None:
+                        start = code.at(code.pointer(addresses[-1]), builder.mul(first, code.int(output_step)))
+                        code.store(values[0], start, ahead * output_step)
                 return totals
 
             totals = unrolled(code, pixels, some, [code.constant(0)] * (count * UNROLL))
@@ -162,18 +176,21 @@ def channel_sums(
     keep: Sequence[object],
     *,
     per_image: bool = False,
+    output: Blocked | None = None,
 ) -> tuple[Step, Sums]:
     """Return the step that adds a formula over all pixels, and where its sums stand.
 
     Args:
-        formula: a name in ``formulas.SUMS``.
+        formula: a name that ``formulas.sums_of`` knows.
         shape: a tensor with the images, blocks, rows and columns to go through.
         operands: as many as the formula takes.
         machine: which vectors there are.
         precision: element type.
         keep: tensors and arrays that the operands point into.
         per_image: sums of each image instead of sums over all.
+        output: where the first of the values that are added is stored; may be the memory of an operand.
     """
+    operands = [*operands, *([Operand.exact(output)] if output else [])]
     images, blocks = shape.images, shape.memory.shape[1]
     _, height, width = shape.shape
     (_, _, rows, pixels), places = merged((1, 1, height, width), operands, machine.vector_bytes)
@@ -182,7 +199,7 @@ def channel_sums(
         type(place)(place.address, operand.image_step, operand.block_step, place.row_step, place.pixel_step)
         for place, operand in zip(places, operands)
     ]
-    count, _ = SUMS[formula]
+    count, _ = sums_of(formula)
     outer, inner = (images, 1) if per_image else (1, images)
     groups = outer * blocks
     longest = min(pixels, STRETCH)
@@ -191,14 +208,16 @@ def channel_sums(
     pieces = max(1, min(lines, -(-PIECES // max(1, groups)), work // LEAST_PIXELS))
     memory = aligned(max(1, groups * pieces * count * shape.lanes), np.float64)
     sums = Sums(memory, groups, pieces, count)
-    kernel = compiled.address("tile", "reduce", "sums_kernel", machine.name, precision, formula, reading(places))
+    ways = reading(places)
+    ways, output_step = (ways[:-1], ways[-1][1]) if output else (ways, None)
+    kernel = compiled.address("tile", "reduce", "sums_kernel", machine.name, precision, formula, ways, output_step)
     table = tabled(places)
     arguments = (
         kernel, len(places), table.ctypes.data, outer, blocks, inner, rows, pixels, pieces, memory.ctypes.data,
         count * shape.lanes, longest,
     )  # fmt: skip
-    step = Step(compiled.address("step", "reduce", "sums_step"), arguments, (memory, table, shape, *keep))
-    return step, sums
+    function = compiled.address("step", "reduce", "sums_step")
+    return Step(function, arguments, (memory, table, shape, output, *keep)), sums
 
 
 def collect_step(precision: Precision) -> Any:

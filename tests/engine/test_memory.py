@@ -183,4 +183,5 @@ def check_steps(net: Network, setting: Setting, keeps: tuple[bool, ...]) -> None
         expected = expected or found
         for name, array in found.items():
             assert np.isfinite(array).all(), name
-            np.testing.assert_array_equal(array, expected[name], err_msg=name)
+            # A sum over pixels is cut as its operands lie in memory; what is fused reads others.
+            assert np.abs(array - expected[name]).max() <= 2e-5 * np.abs(expected[name]).max(), name
