@@ -22,7 +22,7 @@ from archcost.kernels.microkernel import Tile
 from archcost.kernels.panels import Panels, pieces
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import Precision, Target
-from archcost.kernels.units import next_unit
+from archcost.kernels.units import next_near
 
 INPUT_BYTES_PER_UNIT = 384 * 1024
 """A unit's tiles and one panel stay in the second cache level together."""
@@ -70,7 +70,7 @@ def contraction_step() -> Any:
 
 
 @njit(nogil=True)
-def contract_all(row: int, _thread: int, threads: int) -> None:
+def contract_all(row: int, thread: int, threads: int) -> None:
     """Compute every tile of every panel."""
     words = numba.carray(integers(row), (40,), np.int64)
     images, tiles = words[1], words[2]
@@ -93,8 +93,9 @@ def contract_all(row: int, _thread: int, threads: int) -> None:
     total = images * tiles
     blocks = (total + tiles_per_unit - 1) // tiles_per_unit
     groups = (panels + panels_per_unit - 1) // panels_per_unit
-    unit = next_unit(row, -1, threads)
-    while unit < blocks * groups:
+    units = blocks * groups
+    unit = next_near(row, -1, thread, threads, units)
+    while unit < units:
         group = unit // blocks
         first = (unit - group * blocks) * tiles_per_unit
         end = min(first + tiles_per_unit, total)
@@ -118,7 +119,7 @@ def contract_all(row: int, _thread: int, threads: int) -> None:
                 if residual:
                     record[8] = residual + image * residual_step + panel_table[panel, 5] + tile_table[tile, 2]
                 call_tile(tile_table[tile, 3 + is_other], address)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, units)
 
 
 class Panel(NamedTuple):

@@ -22,11 +22,14 @@ from archcost.kernels.panels import Filters, pieces
 from archcost.kernels.passes import Pass
 from archcost.kernels.step import Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
-from archcost.kernels.units import lines_per_unit, next_unit
+from archcost.kernels.units import lines_per_unit, next_near, next_unit
 from archcost.kernels.vector import Code, Value
 
 RECORD = ("source", "output", "weights", "offsets", "taps", "bias", "residual")
 """What a call for a piece of a row reads; the weights are a vector for each tap."""
+
+LEAST_ROWS = 4
+"""Fewest rows of a block that go together: they read each other's rows."""
 
 LONGEST_TILE = 16
 """Most pixels of a tile."""
@@ -89,12 +92,12 @@ def channel_step() -> Any:
 
 
 @njit(nogil=True)
-def filter_channels(row: int, _thread: int, threads: int) -> None:
-    """Compute every piece of every row of every block.
+def filter_channels(row: int, thread: int, threads: int) -> None:
+    """Compute every piece of every row of every block: some rows of all blocks, then the next rows.
 
     Arguments: images, blocks, rows, lines of a unit; pieces, their table (offset in source, output and residual, and
     kernel); taps, their offsets, weights, biases, bytes of a block's biases; then address, image step, block step and
-    row step of source, output and residual.
+    row step of source, output and residual; rows that go together.
     """
     words = numba.carray(integers(row), (40,), np.int64)
     images, blocks, rows, unit_lines, count, taps = words[1], words[2], words[3], words[4], words[5], words[7]
@@ -103,12 +106,18 @@ def filter_channels(row: int, _thread: int, threads: int) -> None:
     vector = words[11]
     record = np.zeros(8, np.int64)
     record[3], record[4] = words[8], taps
-    unit = next_unit(row, -1, threads)
-    while unit * unit_lines < lines:
+    together = words[24]
+    units = (lines + unit_lines - 1) // unit_lines
+    unit = next_near(row, -1, thread, threads, units)
+    while unit < units:
         for line in range(unit * unit_lines, min((unit + 1) * unit_lines, lines)):
             image = line // (blocks * rows)
-            block = (line // rows) % blocks
-            place = line % rows
+            rest = line - image * blocks * rows
+            first = rest // (blocks * together) * together
+            high = min(together, rows - first)
+            rest -= first * blocks
+            block = rest // high
+            place = first + rest - block * high
             source = words[12] + image * words[13] + block * words[14] + place * words[15]
             output = words[16] + image * words[17] + block * words[18] + place * words[19]
             residual = words[20] + image * words[21] + block * words[22] + place * words[23]
@@ -119,7 +128,7 @@ def filter_channels(row: int, _thread: int, threads: int) -> None:
                 record[1] = output + table[piece, 1]
                 record[6] = residual + table[piece, 2] if words[20] else 0
                 call_tile(table[piece, 3], record.ctypes.data)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, units)
 
 
 def filters_step(precision: Precision) -> Any:
@@ -227,6 +236,7 @@ def _pass(
     arguments = (
         field.images, blocks, field.rows, lines_per_unit(lines, field.columns * taps), len(table), table.ctypes.data,
         taps, offsets.ctypes.data, packed.ctypes.data, biases.ctypes.data, machine.vector_bytes, *places,
+        max(LEAST_ROWS, -(-field.rows // 8)),
     )  # fmt: skip
     function = compiled.address("step", "depthwise", "channel_step")
     return Step(function, arguments, (table, offsets, packed, biases, *keep))

@@ -30,6 +30,26 @@ def next_unit(row: int, previous: int, threads: int) -> int:
     return taken
 
 
+@njit(nogil=True)
+def next_near(row: int, previous: int, thread: int, threads: int, units: int) -> int:
+    """Return the next unit for this thread, near its last one; ``units`` if none is left.
+
+    Two threads take them from both ends, so that each goes on with the part of a map that it has written in the layer
+    before, which its own cache still holds. What one has done more than the other, it takes from the middle.
+    """
+    if threads == 1:
+        return previous + 1
+    counter = numba.carray(integers(row), (1,), np.int64)[0]
+    taken: int = take(counter, 1)
+    if taken >= units:
+        return units
+    if threads != 2:
+        return taken
+    if thread == 0:
+        return previous + 1
+    return previous - 1 if previous >= 0 else units - 1
+
+
 LEAST_WORK = 4096
 """Vector operations of a unit: a microsecond or so, many times what it costs to take a unit."""
 

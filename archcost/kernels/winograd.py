@@ -18,7 +18,7 @@ from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.panels import Filters, Panels, fitting_vectors, pieces
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision, Target
-from archcost.kernels.units import next_unit
+from archcost.kernels.units import next_near
 from archcost.kernels.winograd_plan import Cut
 from archcost.kernels.winograd_tables import Ends, Tables, ends_tiles
 from archcost.kernels.winograd_weights import transformed_weights
@@ -40,7 +40,7 @@ def filter_tiles(row: int, thread: int, threads: int) -> None:
     sums = planes + words[22]
     record = np.zeros(20, np.int64)
     address = record.ctypes.data
-    unit = next_unit(row, -1, threads)
+    unit = next_near(row, -1, thread, min(threads, words[3]), words[1])
     while unit < words[1]:
         one = numba.carray(integers(words[2] + unit * 56), (7,), np.int64)
         tiles = numba.carray(integers(words[4] + one[0] * 32), (one[1], 4), np.int64)
@@ -83,7 +83,7 @@ def filter_tiles(row: int, thread: int, threads: int) -> None:
             record[4] = words[13] + tiles[tile, 1] + first_block * words[15]
             record[7] = words[16] + tiles[tile, 2] + first_block * words[18] if words[16] else 0
             call_tile(tiles[tile, 3], address)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, min(threads, words[3]), words[1])
 
 
 def winograd(
