@@ -70,14 +70,18 @@ def _whole(what: str, profile: Profile | TrainingProfile, images: int) -> str:
 
 
 def _methods(layers: Sequence[LayerTime]) -> list[str]:
-    """Return a line for each fast way: its speed is that of the products that are counted, not of those executed."""
+    """Return a line for each fast way, whose speed is that of the products that are counted; and one for pairs."""
     names: dict[str, list[str]] = {}
     for layer in layers:
         if layer.method:
             names.setdefault(layer.method, []).append(layer.name)
+    pairs = [f"{layer.name} with {layer.also}" for layer in layers if layer.also]
     return [
-        f"by {method}, with fewer products than are counted (ARCHCOST_WINOGRAD=off for none): {', '.join(found)}"
-        for method, found in names.items()
+        *(
+            f"by {method}, with fewer products than are counted (ARCHCOST_WINOGRAD=off for none): {', '.join(found)}"
+            for method, found in names.items()
+        ),
+        *([f"computed together (ARCHCOST_FUSED_PAIRS=off for none): {', '.join(pairs)}"] if pairs else []),
     ]
 
 

@@ -17,6 +17,7 @@ from archcost.engine.tensors import channels_last_nodes
 from archcost.errors import UsageError
 from archcost.graph import Graph, Node
 from archcost.kernels.activation import fused_name
+from archcost.kernels.layers import FastPlan, Layer, convolution_layer
 from archcost.ops import Add, BatchNorm2d, Conv2d, Linear
 
 
@@ -77,6 +78,49 @@ def chains(graph: Graph) -> dict[str, Chain]:
     return result
 
 
+def pairs(graph: Graph, found: Mapping[str, Chain], ways: Callable[[str], FastPlan]) -> dict[str, Chain]:
+    """Return the chains of depthwise convolutions that are computed with the chain before, by that one's first node.
+
+    The map between must have no other reader, and its convolution must be computed the direct way.
+
+    Args:
+        graph: the network.
+        found: the chains.
+        ways: which convolutions are computed in a fast way.
+    """
+    following, last_of_channels = _followers(graph), channels_last_nodes(graph)
+    result: dict[str, Chain] = {}
+    for chain in found.values():
+        after = following(chain.last)
+        behind = found.get(after.name) if after is not None else None
+        if behind is None or chain.residual or behind.residual or chain.last in last_of_channels:
+            continue
+        first, second = (_convolution(graph, one.head) for one in (chain, behind))
+        if first is None or second is None or not second.filters.is_depthwise:
+            continue
+        shape = graph.shapes[chain.head.name]
+        usual = first.filters.groups == 1 and ways(chain.head.name)(first, (shape[1], shape[2])) is None
+        if usual and shape[1] > 1:
+            result[chain.head.name] = behind
+    return result
+
+
+def _convolution(graph: Graph, node: Node) -> Layer | None:
+    """Return a convolution as the kernels see it; None for other operators."""
+    if not isinstance(node.op, Conv2d):
+        return None
+    return convolution_layer(node.op, graph.shapes[node.inputs[0]], graph.shapes[node.name])
+
+
+def pairs_allowed() -> bool:
+    """Return whether ``ARCHCOST_FUSED_PAIRS`` lets a depthwise convolution join the one before, as it does by default.
+
+    Raises:
+        UsageError: if the variable is neither "on" nor "off".
+    """
+    return _switched_on("ARCHCOST_FUSED_PAIRS")
+
+
 def _followers(graph: Graph) -> Callable[[str], Node | None]:
     """Return the function that gives the only reader of a node's output, or None if others need it too."""
     readers: dict[str, list[Node]] = {node.name: [] for node in graph}
@@ -129,9 +173,13 @@ def allowed() -> bool:
     Raises:
         UsageError: if the variable is neither "on" nor "off".
     """
-    value = os.environ.get("ARCHCOST_FUSED_NORM", "on")
+    return _switched_on("ARCHCOST_FUSED_NORM")
+
+
+def _switched_on(name: str) -> bool:
+    value = os.environ.get(name, "on")
     if value not in ("on", "off"):
-        raise UsageError(f"ARCHCOST_FUSED_NORM (={value!r}) must be on or off")
+        raise UsageError(f"{name} (={value!r}) must be on or off")
     return value == "on"
 
 

@@ -12,19 +12,20 @@ from functools import partial
 
 import numpy as np
 
-from archcost.engine.fusion import Chain
+from archcost.engine.fusion import Chain, pairs_allowed
 from archcost.engine.layouts import Layout, training_layout
 from archcost.engine.memory import Key, Memory
-from archcost.engine.plan import ALONE, GRADIENT, VALUE, Plan, Work, logits_of
+from archcost.engine.plan import ALONE, VALUE, Plan, Work, logits_of
 from archcost.engine.stages import first_stage
-from archcost.engine.tensors import narrow_inputs, views
+from archcost.engine.tensors import image_shape, narrow_inputs, views
 from archcost.graph import Graph, Node
 from archcost.kernels import layers, narrow
 from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
+from archcost.kernels.expanded import expanded
 from archcost.kernels.layout import Array, Blocked
-from archcost.kernels.norm import batch_norm, batch_norm_backward, folded
-from archcost.kernels.operation import Gradient, Operation
+from archcost.kernels.norm import batch_norm, folded
+from archcost.kernels.operation import Operation
 from archcost.kernels.plain import conversion
 from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reshape import graph_steps
@@ -101,6 +102,7 @@ class Lowered:
             graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast,
             stage=stage if images > 1 and not training and not keep else None,
             fast_alone=layers.fast(1, kernels, threads), lanes=lanes, segments=segments,
+            joins=not training and not keep and bool(setting.threads) and pairs_allowed(),
         )  # fmt: skip
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
         usual = keep or layout.samples
@@ -216,7 +218,41 @@ class Lowered:
         return None if chain.activation == "Identity" else self.graph.node(chain.last).op
 
     def _work(self, work: Work) -> list[Step]:
+        if work.chain and work.then:
+            return self._pair(work.chain, work.then)
         return self._chain(work.chain) if work.chain else self._node(work.node)
+
+    def _pair(self, first: Chain, second: Chain) -> list[Step]:
+        """Return the steps of a convolution and the depthwise convolution behind it."""
+        heads = self._operation(first.head), self._operation(second.head)
+        steps: list[Step] = []
+        fusions = []
+        for chain in (first, second):
+            scale, shift = None, None
+            if chain.norm is not None:
+                step, scale, shift = folded(self._operation(chain.norm))
+                steps.append(replace(step, prepares=True))
+            fusions.append(Fusion(chain.activation, None, scale, shift))
+        graph, setting = self.graph, self.setting
+        shapes = [image_shape(graph.shapes[name], channels_last=False) for name in (first.head.name, second.head.name)]
+        parts = expanded(
+            (
+                layers.convolution_layer(first.head.op, heads[0].inputs[0].shape, shapes[0]),
+                layers.convolution_layer(second.head.op, *shapes),
+            ),
+            heads[0].inputs[0],
+            self.tensors[second.last],
+            shapes[0],
+            (heads[0].parameters["weight"], heads[1].parameters["weight"]),
+            (heads[0].parameters.get("bias"), heads[1].parameters.get("bias")),
+            (fusions[0], fusions[1]),
+            max(1, setting.threads),
+            setting.machine,
+            setting.precision,
+        )
+        steps += [replace(step, prepares=True) for step in parts.pack]
+        steps += [replace(step, also=second.head.name) for step in parts.compute]
+        return [replace(step, name=first.head.name) for step in steps]
 
     def _entered(self, node: Node, plain: Array) -> list[Step]:
         """Return the steps that fill the tensor of an input."""
@@ -253,65 +289,3 @@ class Lowered:
             name=node.name,
             fast=self.plan.ways(node.name),
         )
-
-
-class Backpropagation:
-    """The backward pass of a lowered graph.
-
-    Args:
-        lowered: the forward pass, in training form: it says which parameters and inputs get a gradient.
-        gradients: name -> array that receives the gradient of a parameter, in the graph's shape.
-
-    Attributes:
-        source: the tensor for the gradient of the logits; a loss fills it before the steps run.
-        steps: the backward pass.
-        inputs: input of the graph -> its gradient, where one is wanted.
-    """
-
-    def __init__(self, lowered: Lowered, gradients: Mapping[str, Array]) -> None:
-        self._lowered, self._gradients = lowered, gradients
-        plan = lowered.plan
-        self._written: set[str] = set()
-        logits = logits_of(lowered.graph)
-        tensor = self._gradient(logits)
-        self.source = lowered.layout.usual(tensor, lowered.graph.shapes[logits])
-        self.start = lowered.cleared(GRADIENT, logits)
-        self._written.add(plan.owners[GRADIENT][logits])
-        self.steps = [replace(step, name=logits) for step in lowered.layout.written(tensor, self.source)]
-        for node in plan.backward:
-            for work in plan.again.get(node.name, ()):
-                self.steps += lowered.again(work)
-            self.steps += self._node(node)
-        self.inputs = {name: self._gradient(name) for name in plan.wanted}
-
-    def _gradient(self, name: str) -> Blocked:
-        """Return the gradient tensor of a node; nodes that share a tensor share its gradient."""
-        lowered = self._lowered
-        tensor = lowered.memory.tensors[GRADIENT, lowered.plan.owners[GRADIENT][name]]
-        return replace(tensor, channels_last=lowered.tensors[name].channels_last)
-
-    def _node(self, node: Node) -> list[Step]:
-        lowered, plan = self._lowered, self._lowered.plan
-        chain = plan.whole.get(node.name)
-        head = chain.head if chain else node
-        operation = lowered.operations[head.name]
-        steps: list[Step] = []
-        targets: list[Blocked | None] = []
-        adds: list[bool] = []
-        owners = plan.owners[GRADIENT]
-        for name in plan.below(node):
-            owner = owners[name]
-            targets.append(self._gradient(name) if plan.depends[name] else None)
-            adds.append(owner in self._written and owner != owners[node.name])
-            if plan.depends[name] and owner not in self._written:
-                steps += lowered.cleared(GRADIENT, name)
-                self._written.add(owner)
-        parameters = {}
-        if head.name in plan.trained:
-            parameters = {name: self._gradients[f"{head.name}.{name}"] for name in operation.parameters}
-        gradient = Gradient(operation, self._gradient(node.name), tuple(targets), tuple(adds), parameters)
-        if chain:
-            steps += batch_norm_backward(gradient, lowered.after(chain))
-        else:
-            steps += lowered.layout.kernels(node).backward(gradient)
-        return [replace(step, name=head.name) for step in steps]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from archcost.engine.fusion import Chain, activated, chains, normalised
+from archcost.engine.fusion import Chain, activated, chains, normalised, pairs
 from archcost.engine.joined import with_parts
 from archcost.engine.memory import Key, Need
 from archcost.engine.sharing import Back, gradient_owners
@@ -34,10 +34,20 @@ BEFORE = -1
 
 
 class Work(NamedTuple):
-    """What is computed at one place of the forward pass: a node, or the chain that begins with it."""
+    """What is computed at one place of the forward pass: a node, or the chain that begins with it.
+
+    ``then`` is the chain of a depthwise convolution that is computed with it: nothing stands between them.
+    """
 
     node: Node
     chain: Chain | None
+    then: Chain | None = None
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All nodes."""
+        behind = self.then.nodes if self.then else ()
+        return (*self.chain.nodes, *behind) if self.chain else (self.node.name,)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -48,7 +58,8 @@ class Work(NamedTuple):
     @property
     def writes(self) -> str:
         """Node whose output is written."""
-        return self.chain.last if self.chain else self.node.name
+        last = self.then or self.chain
+        return last.last if last else self.node.name
 
 
 class Plan:
@@ -65,6 +76,7 @@ class Plan:
         fast_alone: which convolutions of it are computed in a fast way.
         lanes: channels of a block, for concatenation in place in inference; 0: all inputs are copied.
         segments: of the graph, whose activations are recomputed (training only).
+        joins: let depthwise convolutions be computed with the convolution before (inference only).
 
     Attributes:
         holder: node -> the node whose tensor it uses.
@@ -92,6 +104,7 @@ class Plan:
         fast_alone: FastPlan = direct,
         lanes: int = 0,
         segments: Sequence[Segment] = (),
+        joins: bool = False,
     ) -> None:
         self.graph, self.training = graph, training
         self._fast, self._fast_alone, self._lanes = fast, fast_alone, lanes
@@ -104,7 +117,8 @@ class Plan:
         whole = normalised(graph, self.holder, trained, self.depends) if training and not keep else {}
         self.whole = {chain.last: chain for chain in whole.values()}
         fused = {**activated(graph, self.in_place), **whole} if training else chains(graph)
-        self.forward = [work for work in _forward(graph, {} if keep else fused) if self._computes(work.node)]
+        joined = pairs(graph, fused, lambda _: fast_alone) if joins else {}
+        self.forward = [work for work in _forward(graph, {} if keep else fused, joined) if self._computes(work.node)]
         shapes = map_shapes(graph, self.holder)
         self.stage = stage(graph, self.forward, self.holder, shapes) if stage else Stage()
         self.backward = self._backward() if training else []
@@ -244,16 +258,18 @@ class Plan:
         return result
 
 
-def _forward(graph: Graph, found: dict[str, Chain]) -> list[Work]:
-    """Return the nodes in order: a chain is computed where its first node stands."""
+def _forward(graph: Graph, found: dict[str, Chain], joined: dict[str, Chain]) -> list[Work]:
+    """Return the nodes in order: a chain is computed where its first node stands, with the one that joins it."""
     done: set[str] = set()
     result = []
     for node in graph:
         chain = found.get(node.name)
+        if node.name in done:
+            continue
         if chain is not None:
-            done.update(chain.members)
-            result.append(Work(node, chain))
-        elif node.name not in done:
+            result.append(Work(node, chain, joined.get(node.name)))
+            done.update(result[-1].nodes)
+        else:
             result.append(Work(node, None))
     return result
 

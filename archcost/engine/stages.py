@@ -78,7 +78,7 @@ def first_stage(
     nodes: list[str] = []
     gain, weights = 0, 0
     for cut, work in enumerate(forward, 1):
-        members = [graph.node(name) for name in (work.chain.nodes if work.chain else (work.node.name,))]
+        members = [graph.node(name) for name in work.nodes]
         nodes += [node.name for node in members]
         weights += element * sum(product(shape) for node in members for shape in graph.params(node).values())
         if weights > LARGEST_WEIGHTS:

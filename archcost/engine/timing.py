@@ -39,6 +39,7 @@ class LayerTime:
         bytes: elements read, written and of parameters, each once.
         method: name of the fast way by which it was computed, with fewer products than are counted; empty for the
             direct one.
+        also: a further node that was computed with it, whose work is counted here.
     """
 
     name: str
@@ -47,6 +48,7 @@ class LayerTime:
     flops: int
     bytes: int
     method: str = ""
+    also: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,14 @@ def profiled(network: Network, images: int, runs: int) -> Profile:
     total, (times,) = _measured(network, program, [_parts(program.steps)], runs)
     graph = network.graph
     methods = {name: next((step.method for step in steps if step.method), "") for name, steps in groups}
+    also = {name: next((step.also for step in steps if step.also), "") for name, steps in groups}
+
+    def work(name: str) -> tuple[int, int]:
+        own = [_forward_work(graph, graph.node(one), images) for one in (name, also[name]) if one]
+        return sum(flops for flops, _ in own), sum(elements for _, elements in own)
+
     layers = tuple(
-        replace(_layer(name, values, _forward_work(graph, graph.node(name), images), network), method=methods[name])
+        replace(_layer(name, values, work(name), network), method=methods[name], also=also[name])
         for name, values in times.items()
     )
     return Profile(layers, total, _machine(network))

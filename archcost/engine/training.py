@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from archcost.engine.lowering import Backpropagation, Lowered, Setting
+from archcost.engine.backpropagation import Backpropagation
+from archcost.engine.lowering import Lowered, Setting
 from archcost.engine.plan import logits_of
 from archcost.engine.program import Program
 from archcost.graph import Graph

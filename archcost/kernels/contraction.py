@@ -231,6 +231,43 @@ def contraction(
     return Step(function, arguments, (tiles, table, *keep), mult_adds=products)
 
 
+def row_tiles(
+    columns: int,
+    depth: int,
+    widths: tuple[int, int],
+    pixel_step: int,
+    machine: Target,
+    precision: Precision,
+    activation: str,
+) -> Integers:
+    """Return the table of the tiles of a row: offset in input and output, and kernels for both widths of panels.
+
+    Args:
+        columns: outputs of the row, which lie side by side.
+        depth: rounds of k of a tap.
+        widths: vectors of a wide panel and of the others.
+        pixel_step: bytes in the input from one output to the next.
+        machine: which vectors there are.
+        precision: element type.
+        activation: operator that is fused behind.
+    """
+    element = machine.vector_bytes // machine.lanes(precision)
+    unroll = next(count for count in (4, 3, 2, 1) if depth % count == 0)
+    rows, column = [], 0
+    for pixels in pieces(columns, min(machine.tile_pixels(width) for width in widths)):
+        step = pixel_step if pixels > 1 else machine.vector_bytes
+        kernels = [
+            compiled.address(
+                "tile", "tiles", "tile_kernel", machine.name, precision, activation,
+                *Tile(pixels, width, 1, step, element, machine.vector_bytes, unroll, prefetch=unroll == 4),
+            )
+            for width in widths
+        ]  # fmt: skip
+        rows.append((column * pixel_step, column * machine.vector_bytes, *kernels))
+        column += pixels
+    return tabled(rows)
+
+
 def _tiles(
     field: Field, depth: int, widths: tuple[int, int], machine: Target, precision: Precision, activation: str
 ) -> Integers:

@@ -16,11 +16,12 @@ from numba.extending import intrinsic
 
 from archcost.kernels import compiled
 from archcost.kernels.elementary import epilogue_of
+from archcost.kernels.field import Field
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.machine import call_tile, float32s, float64s, integers
 from archcost.kernels.panels import Filters, pieces
 from archcost.kernels.passes import Pass
-from archcost.kernels.step import Step, tabled
+from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
 from archcost.kernels.units import lines_per_unit, next_near, next_unit
 from archcost.kernels.vector import Code, Value
@@ -185,25 +186,52 @@ def channel_filters(
         machine: which vectors there are.
         precision: element type.
     """
-    lanes = machine.lanes(precision)
-    blocks = -(-filters.outputs // lanes)
-    pack, compute = [], []
+    blocks = -(-filters.outputs // machine.lanes(precision))
+    pack: list[Step] = []
+    compute = []
     for one in passes:
-        taps = max(1, len(one.taps))
-        # Without any tap the weights stay zero, and the one tap reads the first pixel of the source.
-        packed = aligned(blocks * taps * lanes, precision)
-        if one.taps:
-            places = np.array([row * filters.kernel[1] + column for row, column in one.taps], np.int64)
-            arguments = (
-                filters.outputs, lanes, taps, places.ctypes.data, filters.kernel[0] * filters.kernel[1],
-                weight.ctypes.data, packed.ctypes.data, 0 if scale is None else scale.ctypes.data,
-            )  # fmt: skip
-            function = compiled.address("step", "depthwise", "filters_step", precision)
-            pack.append(Step(function, arguments, (places, weight, packed, scale)))
+        packed, steps = packed_filters(one, filters, weight, scale, machine, precision)
+        pack += steps
         step = _pass(one, packed, blocks, biases, activation, machine, precision, tensors)
         pixels = one.field.images * one.field.rows * one.field.columns
         compute.append(replace(step, mult_adds=pixels * len(one.taps) * filters.outputs))
     return pack, compute
+
+
+def packed_filters(
+    one: Pass, filters: Filters, weight: Array, scale: Array | None, machine: Target, precision: Precision
+) -> tuple[Array, list[Step]]:
+    """Return memory for a vector of each block and tap of a pass, and the steps that fill it.
+
+    Without any tap the weights stay zero, and the one tap reads the first pixel of the source.
+    """
+    lanes = machine.lanes(precision)
+    taps = max(1, len(one.taps))
+    packed = aligned(-(-filters.outputs // lanes) * taps * lanes, precision)
+    if not one.taps:
+        return packed, []
+    places = np.array([row * filters.kernel[1] + column for row, column in one.taps], np.int64)
+    arguments = (
+        filters.outputs, lanes, taps, places.ctypes.data, filters.kernel[0] * filters.kernel[1],
+        weight.ctypes.data, packed.ctypes.data, 0 if scale is None else scale.ctypes.data,
+    )  # fmt: skip
+    function = compiled.address("step", "depthwise", "filters_step", precision)
+    return packed, [Step(function, arguments, (places, weight, packed, scale))]
+
+
+def row_pieces(field: Field, taps: int, activation: str, machine: Target, precision: Precision) -> Integers:
+    """Return the table of the pieces of a row: offset in source, output and residual, and kernel."""
+    unroll = max(count for count in range(1, 10) if taps % count == 0)
+    rows = []
+    column = 0
+    for pixels in pieces(field.columns, min(LONGEST_TILE, machine.registers - 2)):
+        steps = (field.source.pixel_step, field.target.pixel_step) if pixels > 1 else (machine.vector_bytes,) * 2
+        kernel = compiled.address(
+            "tile", "depthwise", "channel_kernel", machine.name, precision, activation, pixels, *steps, unroll
+        )
+        rows.append((*(column * o.pixel_step for o in (field.source, field.target, field.residual)), kernel))
+        column += pixels
+    return tabled(rows)
 
 
 def _pass(
@@ -220,17 +248,7 @@ def _pass(
     if field.columns == 1 < field.rows and field.writes_alike("row_step"):
         field = field.moved(field.images, 1, field.rows, lambda o: (o.image_step, 0, o.row_step))
     taps = len(offsets)
-    unroll = max(count for count in range(1, 10) if taps % count == 0)
-    rows = []
-    column = 0
-    for pixels in pieces(field.columns, min(LONGEST_TILE, machine.registers - 2)):
-        steps = (field.source.pixel_step, field.target.pixel_step) if pixels > 1 else (machine.vector_bytes,) * 2
-        kernel = compiled.address(
-            "tile", "depthwise", "channel_kernel", machine.name, precision, activation, pixels, *steps, unroll
-        )
-        rows.append((*(column * o.pixel_step for o in (field.source, field.target, field.residual)), kernel))
-        column += pixels
-    table = tabled(rows)
+    table = row_pieces(field, taps, activation, machine, precision)
     places = [number for o in (field.source, field.target, field.residual) for number in o[:4]]
     lines = field.images * blocks * field.rows
     arguments = (

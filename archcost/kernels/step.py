@@ -34,6 +34,7 @@ class Step:
             activations are recomputed, it does not run again.
         recomputes: whether it runs again for recomputation, on the way back.
         method: name of the fast way by which a layer is computed; empty for the direct one.
+        also: a further node that it works for.
     """
 
     function: int
@@ -46,6 +47,7 @@ class Step:
     once: bool = False
     recomputes: bool = False
     method: str = ""
+    also: str = ""
 
 
 def tabled(rows: Sequence[Sequence[int]]) -> Integers:
