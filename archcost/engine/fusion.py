@@ -1,5 +1,6 @@
 """What is computed together: in inference a layer that multiplies, the BatchNorm behind it, a sum and an activation.
 
+The product of a map and a gate (squeeze and excitation) takes the sum and the activation behind it, too.
 The micro-kernel adds a residual and applies an activation to its sums before it stores them, and a BatchNorm with fixed
 statistics is a factor and a shift of the packed weights: so a chain of up to four operators writes its output once.
 Training keeps what the way back needs. There a layer takes an activation with it that overwrites its input anyway; and
@@ -18,7 +19,8 @@ from archcost.errors import UsageError
 from archcost.graph import Graph, Node
 from archcost.kernels.activation import fused_name
 from archcost.kernels.layers import FastPlan, Layer, convolution_layer
-from archcost.ops import Add, BatchNorm2d, Conv2d, Linear
+from archcost.ops import Add, BatchNorm2d, Conv2d, Identity, Linear, Mul
+from archcost.ops.dropout import RandomMask
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def chains(graph: Graph) -> dict[str, Chain]:
     following, summand = _followers(graph), _Summands(graph)
     result: dict[str, Chain] = {}
     for node in graph:
-        if not isinstance(node.op, (Conv2d, Linear)):
+        gates = isinstance(node.op, Mul) and _gates(graph, node)
+        if not (gates or isinstance(node.op, (Conv2d, Linear))):
             continue
         last, norm, activation = node.name, None, "Identity"
         members: list[str] = []
@@ -65,17 +68,42 @@ def chains(graph: Graph) -> dict[str, Chain]:
             norm, last = after, after.name
             members.append(last)
             after = following(last)
-        residual = summand(node, last, after) if after is not None else None
+        # What does nothing in inference joins if something stands behind it.
+        after, idle = _past(after, following)
+        residual = summand(node, idle[-1] if idle else last, after) if after is not None else None
         if after is not None and residual is not None:
             last = after.name
-            members.append(last)
-            after = following(last)
+            members += [*idle, last]
+            after, idle = _past(following(last), following)
         if after is not None and (fused := fused_name(after.op)) is not None:
             activation, last = fused, after.name
-            members.append(last)
+            members += [*idle, last]
+        if gates and not members:
+            continue  # a product alone
         result[node.name] = Chain(node, norm, residual, activation, last, tuple(members))
         summand.note(node, last)
     return result
+
+
+def _past(after: Node | None, following: Callable[[str], Node | None]) -> tuple[Node | None, list[str]]:
+    """Return the first reader that does something in inference, and those that do nothing before it."""
+    idle: list[str] = []
+    while after is not None and isinstance(after.op, (RandomMask, Identity)):
+        idle.append(after.name)
+        after = following(after.name)
+    return after, idle
+
+
+def _gates(graph: Graph, node: Node) -> bool:
+    """Tell whether a product is that of a map and of one number for each channel, which comes second."""
+    shapes = graph.input_shapes(node)
+    return (
+        len(shapes) == 2
+        and all(len(shape) == 3 for shape in shapes)
+        and shapes[0] == graph.shapes[node.name]
+        and shapes[1] == (shapes[0][0], 1, 1)
+        and not channels_last_nodes(graph) & {*node.inputs, node.name}
+    )
 
 
 def pairs(graph: Graph, found: Mapping[str, Chain], ways: Callable[[str], FastPlan]) -> dict[str, Chain]:
@@ -92,7 +120,7 @@ def pairs(graph: Graph, found: Mapping[str, Chain], ways: Callable[[str], FastPl
     result: dict[str, Chain] = {}
     for chain in found.values():
         after = following(chain.last)
-        behind = found.get(after.name) if after is not None else None
+        behind = found.get(after.name) if after is not None and after.name in found else None
         if behind is None or chain.residual or behind.residual or chain.last in last_of_channels:
             continue
         first, second = (_convolution(graph, one.head) for one in (chain, behind))

@@ -24,6 +24,7 @@ from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
 from archcost.kernels.expanded import expanded
 from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.merge import scaled
 from archcost.kernels.norm import batch_norm, folded
 from archcost.kernels.operation import Operation
 from archcost.kernels.plain import conversion
@@ -31,7 +32,7 @@ from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reshape import graph_steps
 from archcost.kernels.step import Integers, Step
 from archcost.kernels.target import ELEMENT_BYTES, Precision, Target
-from archcost.ops import Input, Op
+from archcost.ops import Input, Mul, Op
 from archcost.segments import Segment
 
 
@@ -209,6 +210,9 @@ class Lowered:
             step, scale, shift = folded(self._operation(chain.norm))
             steps.append(replace(step, prepares=True))
         residual = self.tensors[chain.residual] if chain.residual else None
+        if isinstance(chain.head.op, Mul):
+            steps = scaled(replace(head, output=self.tensors[chain.last]), residual, chain.activation)
+            return [replace(step, name=chain.head.name) for step in steps]
         fusion = Fusion(chain.activation, residual, scale, shift, head.fast)
         steps += self.layout.multiplied(replace(head, output=self.tensors[chain.last]), fusion)
         return [replace(step, name=chain.head.name) for step in steps]

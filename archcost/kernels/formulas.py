@@ -98,6 +98,16 @@ def _activated(activation: str) -> Formula:
     return write
 
 
+def _scaled(activation: str) -> Formula:
+    """Return activation(x * gate + what is added): a squeeze-and-excitation block's end with its shortcut."""
+    apply = epilogue_of(activation)
+
+    def write(code: Code, x: Value, gate: Value, *summands: Value) -> Value:
+        return apply(code, reduce(code.add, summands, code.mul(x, gate)))
+
+    return write
+
+
 def _before(way: str) -> Formula:
     """Return what takes a gradient back through an activation behind a normalisation.
 
@@ -160,7 +170,11 @@ FORMULAS: dict[str, Formula] = {
 }
 """Name -> the function that writes it: ``formula(code, *operands)`` returns the output vector."""
 
-NORMALISING: dict[str, Callable[[str], Formula]] = {"normalise": _activated, "normalise_gradient": _normalise_gradient}
+DETAILED: dict[str, Callable[[str], Formula]] = {
+    "normalise": _activated,
+    "normalise_gradient": _normalise_gradient,
+    "scaled": _scaled,
+}
 """Name -> the function that returns the formula for an activation behind the normalisation."""
 
 
@@ -168,13 +182,14 @@ def formula_of(name: str) -> Formula:
     """Return the function of a name in ``FORMULAS``, or of one with details.
 
     These are "largest_gradient:2", the gradient to input 2 of several; "normalise:ReLU", an activation of what is
-    normalised; and "normalise_gradient:output:ReLU", its gradients (``_normalise_gradient``).
+    normalised; "normalise_gradient:output:ReLU", its gradients (``_normalise_gradient``); and "scaled:ReLU"
+    (``_scaled``).
     """
     base, _, details = name.partition(":")
     if base in ("largest_gradient", "smallest_gradient"):
         return extreme_gradient(int(details), 1 if base == "largest_gradient" else -1)
-    if base in NORMALISING and details:
-        return NORMALISING[base](details)
+    if base in DETAILED and details:
+        return DETAILED[base](details)
     return FORMULAS[name]
 
 

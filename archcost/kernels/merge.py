@@ -24,6 +24,21 @@ def forward(operation: Operation) -> list[Step]:
     return [pointwise(formula, operation.output, operands, machine, precision, operation.inputs)]
 
 
+def scaled(operation: Operation, residual: Blocked | None, activation: str) -> list[Step]:
+    """Return the step of a map times a gate for each channel, plus a shortcut, with an activation behind.
+
+    Args:
+        operation: the product of a map and of a map of one pixel; its output is that of the last operator.
+        residual: what is added, or None.
+        activation: what is applied last.
+    """
+    summands = [residual] if residual is not None else []
+    operands = [fitted(tensor, operation.output) for tensor in (*operation.inputs, *summands)]
+    setting = operation.machine, operation.precision
+    formula = f"scaled:{activation}"
+    return [pointwise(formula, operation.output, operands, *setting, [*operation.inputs, *summands])]
+
+
 def backward(gradient: Gradient) -> list[Step]:
     """Return the steps of the gradients: the output's, times the other factors of a product, summed where broadcast."""
     if not _all_fit(gradient.forward):

@@ -23,7 +23,7 @@ from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.pixels import Readers, Reading, unrolled
 from archcost.kernels.step import Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
-from archcost.kernels.units import next_unit
+from archcost.kernels.units import next_near
 from archcost.kernels.vector import Code, Value
 
 UNIT_PIXELS = 2048
@@ -149,7 +149,7 @@ def pointwise_step() -> Any:
 
 
 @njit(nogil=True)
-def pointwise_lines(row: int, _thread: int, threads: int) -> None:
+def pointwise_lines(row: int, thread: int, threads: int) -> None:
     """Run the row kernel over every piece of every line.
 
     Arguments: kernel, operands with the output, table of their addresses, three steps and pixel step; lines of the
@@ -164,7 +164,7 @@ def pointwise_lines(row: int, _thread: int, threads: int) -> None:
     address = record.ctypes.data
     pieces = (pixels + piece_pixels - 1) // piece_pixels
     groups = (lines + unit_lines - 1) // unit_lines
-    unit = next_unit(row, -1, threads)
+    unit = next_near(row, -1, thread, threads, groups * pieces)
     while unit < groups * pieces:
         group = unit // pieces
         first = (unit - group * pieces) * piece_pixels
@@ -182,7 +182,7 @@ def pointwise_lines(row: int, _thread: int, threads: int) -> None:
                     + first * table[operand, 4]
                 )
             call_tile(kernel, address)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, groups * pieces)
 
 
 Nest = tuple[tuple[int, int, int, int], list[Operand]]

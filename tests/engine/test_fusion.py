@@ -9,8 +9,10 @@ import pytest
 
 from archcost.build import Builder, Tensor
 from archcost.engine.fusion import Chain
+from archcost.engine.lowering import Lowered
 from archcost.engine.network import Network
 from archcost.engine.plan import GRADIENT, Plan
+from archcost.engine.program import Program
 from archcost.engine.training import Training
 from archcost.errors import UsageError
 from archcost.graph import Graph
@@ -18,10 +20,12 @@ from archcost.ops import (
     Add,
     BatchNorm2d,
     Conv2d,
+    DropPath,
     Flatten,
     GlobalAvgPool,
     LeakyReLU,
     Linear,
+    Mul,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -176,3 +180,33 @@ def test_a_switch_that_is_neither_on_nor_off_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setenv("ARCHCOST_FUSED_NORM", "maybe")
     with pytest.raises(UsageError, match=r"ARCHCOST_FUSED_NORM \(='maybe'\) must be on or off"):
         plan_of(residual_blocks())
+
+
+def gated(ends: str) -> Graph:
+    """Return a squeeze-and-excitation block that ends in a shortcut and an activation, one of them, or neither."""
+    net = Builder("gated")
+    x = net(Conv2d(CHANNELS, 1), net.input((3, 4, 5)), name="stem")
+    y = net(DropPath(0.2), net(Conv2d(CHANNELS, 1), x, name="branch"), name="drop")
+    y = net(Add(), y, x, name="add") if "shortcut" in ends else y
+    gate = net(Sigmoid(), net(Conv2d(CHANNELS, 1), net(GlobalAvgPool(), y, name="mean"), name="excite"), name="gate")
+    z = net(Mul(), y, gate, name="scaled")
+    z = net(Add(), z, x, name="sum") if "shortcut" in ends else z
+    z = net(ReLU(), net(DropPath(0.1), z, name="drop2"), name="relu") if "activation" in ends else z
+    return net.build(net(Conv2d(4, 1), z, name="head"))
+
+
+@pytest.mark.parametrize("ends", ["shortcut activation", "shortcut", "activation", ""])
+def test_inference_scales_adds_and_activates_at_once_past_what_does_nothing(ends: str) -> None:
+    graph = gated(ends)
+    network = Network(graph, threads=2)
+    plan = Plan(graph, training=False)
+    found = {work.node.name: work.nodes for work in plan.forward if work.chain}
+    expected = ["sum"] if "shortcut" in ends else []
+    expected += ["drop2", "relu"] if "activation" in ends else []
+    assert found.get("scaled", ("scaled",)) == ("scaled", *expected)
+    assert found["branch"] == (("branch", "drop", "add") if "shortcut" in ends else ("branch",))
+    images, _ = batch(graph, 3, "float32")
+    lowered = Lowered(graph, 3, network.setting, training=False, keep=True)
+    lowered.inputs[graph.inputs[0].name][...] = images
+    Program([*lowered.forward, *lowered.finish]).run(network.team)
+    np.testing.assert_allclose(network(images), lowered.outputs["head"], rtol=1e-5, atol=1e-6)
