@@ -90,6 +90,7 @@ class Network:
         random[:, 0], random[:, 2] = seed, np.arange(len(graph))
         self._random = random
         self.setting = Setting(current(), precision, parameters, buffers, random, thread_count(threads))
+        self._inputs = graph.inputs
         self._version = 0
         self._inference: dict[int, _Inference] = {}
         self._training: dict[int, Training] = {}
@@ -190,7 +191,7 @@ class Network:
 
     def _batch(self, images: Images) -> list[Array]:
         """Return the inputs as arrays of the right shapes, one for each input of the graph."""
-        nodes = self.graph.inputs
+        nodes = self._inputs
         given: list[Any] = [images] if len(nodes) == 1 else list(images)  # type: ignore[arg-type]
         if len(given) != len(nodes):
             raise UsageError(f"{self.graph.name} has {len(nodes)} inputs, not {len(given)}")

@@ -18,7 +18,9 @@ from numba import njit
 from archcost.errors import UsageError
 from archcost.kernels.machine import integers, pause, publish, read, run_program
 
-SPINS_BEFORE_SLEEP = 3000
+SPINS_BEFORE_SLEEP = 40_000
+"""Rounds of waiting: half a millisecond, which covers what passes between two calls. Waking a thread takes a tenth."""
+
 GENERATION, BARRIER, ADDRESSES, ROWS, ROW_BYTES, STEPS, THREADS = 0, 8, 16, 17, 18, 19, 20
 """Places in the control block, in 64-bit words; the counters that threads write lie on cache lines of their own."""
 
