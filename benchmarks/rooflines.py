@@ -73,9 +73,7 @@ def main() -> None:
         machine = (
             f"{bound.peak:.0f} GFLOP/s in registers, {bound.read:.0f} GB/s read; ridge at {bound.ridge:.1f} FLOP/byte"
         )
-    headers = (
-        "network", "ms", "GFLOP/s", "of the peak", "time bound by multipliers", "by memory", "little work", "slowest layer",
-    )  # fmt: skip
+    headers = ("network", "ms", "GFLOP/s", "of the peak", "bound by multipliers", "by memory", "little work", "slowest")
     table = as_markdown(headers, rows)
     content = f"Batch of {arguments.batch}, float32, {arguments.threads} threads; {machine}.\n\n{table}\n"
     before, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)

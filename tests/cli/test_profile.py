@@ -21,7 +21,7 @@ from tests.conftest import Ended
 
 Run = Callable[..., Ended]
 
-LAYER = {"name", "seconds", "spread", "flops", "bytes", "method"}
+LAYER = {"name", "seconds", "spread", "flops", "bytes", "method", "also"}
 
 
 @pytest.fixture(autouse=True)
