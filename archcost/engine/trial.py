@@ -1,0 +1,80 @@
+"""A convolution alone, computed one way, with the caches as they are while a whole network runs.
+
+Weights come from memory then: those of the other layers have pushed them out. A way that reads four times the weights
+looks fast with weights in the caches, and is not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from archcost.engine.lowering import Setting
+from archcost.engine.network import Network
+from archcost.engine.plan import Work
+from archcost.engine.program import Program
+from archcost.geometry import Pair, Sides
+from archcost.kernels import layers, winograd_plan
+from archcost.kernels.conv import Fusion, correlate
+from archcost.kernels.layers import NO_HALO, Place
+from archcost.kernels.layout import Blocked
+from archcost.kernels.passes import forward_halo
+from archcost.kernels.pointwise import Operand, pointwise
+from archcost.kernels.step import Step
+from archcost.kernels.winograd_plan import Cut
+
+SWEPT_BYTES = 40 << 20
+"""Memory that is read, and as much that is written, to push weights out of the caches."""
+
+Way = Cut | None
+"""How a convolution is computed: how Winograd's work is cut, or None for the direct way."""
+
+
+def trial(network: Network, place: Place, work: Work, way: Way, sweep: Step) -> tuple[Program, Program]:
+    """Return a program that brings the caches into the state of a running network, and one that convolves.
+
+    Args:
+        network: it gives weights and threads.
+        place: the convolution.
+        work: where the network uses it: that says what is fused.
+        way: how it is computed.
+        sweep: empties the caches (``swept``).
+    """
+    setting, (layer, size, images) = network.setting, place
+    machine, precision = setting.machine, setting.precision
+    channels, height, width = network.graph.input_shapes(work.node)[0]
+    generator = np.random.default_rng(0)
+
+    def tensor(channels: int, pixels: Pair, halo: Sides = NO_HALO) -> Blocked:
+        made = Blocked.make(images, (channels, *pixels), halo, machine.lanes(precision), precision)
+        made.inside()[...] = generator.standard_normal(made.inside().shape, np.float32)
+        return made
+
+    if way is None:
+        halo = forward_halo(layer.window, (height, width), size)
+    else:
+        halo = winograd_plan.halo(layer.window, size, way.outputs)
+    source, target = tensor(channels, (height, width), halo), tensor(layer.filters.outputs, size)
+    chain = work.chain
+    residual = tensor(layer.filters.outputs, size) if chain and chain.residual else None
+    fusion = Fusion(chain.activation if chain else "Identity", residual, fast=lambda _layer, _size: way)
+    weight = network.parameters[f"{work.node.shares or work.node.name}.weight"]
+    parts = correlate(layer, source, target, weight, None, layers.Setting(machine, precision), fusion)
+    Program(parts.pack).run(network.team)
+    # The inputs come back into the caches: another layer would have written them just now.
+    reading = [_read(one, setting) for one in (source, residual) if one is not None]
+    return Program([sweep, *reading]), Program(parts.compute)
+
+
+def swept(setting: Setting) -> Step:
+    """Return the step that fills the caches of all threads with something else."""
+    lanes = setting.machine.lanes(setting.precision)
+    rows = SWEPT_BYTES // (1024 * setting.machine.vector_bytes)
+    tensor = Blocked.make(1, (lanes, rows, 1024), NO_HALO, lanes, setting.precision)
+    tensor.memory.fill(1)  # memory that was never written is one page of zeros
+    return _read(tensor, setting)
+
+
+def _read(tensor: Blocked, setting: Setting) -> Step:
+    """Return the step that reads a tensor."""
+    copy = Blocked.make(tensor.images, tensor.shape, NO_HALO, tensor.lanes, setting.precision)
+    return pointwise("copy", copy, [Operand.exact(tensor)], setting.machine, setting.precision, [tensor, copy])
