@@ -6,6 +6,9 @@ looks fast with weights in the caches, and is not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 
 from archcost.engine.lowering import Setting
@@ -15,7 +18,7 @@ from archcost.engine.program import Program
 from archcost.geometry import Pair, Sides
 from archcost.kernels import layers, winograd_plan
 from archcost.kernels.conv import Fusion, correlate
-from archcost.kernels.layers import NO_HALO, Place
+from archcost.kernels.layers import NO_HALO, Layer, Place
 from archcost.kernels.layout import Blocked
 from archcost.kernels.passes import forward_halo
 from archcost.kernels.pointwise import Operand, pointwise
@@ -29,40 +32,52 @@ Way = Cut | None
 """How a convolution is computed: how Winograd's work is cut, or None for the direct way."""
 
 
-def trial(network: Network, place: Place, work: Work, way: Way, sweep: Step) -> tuple[Program, Program]:
-    """Return a program that brings the caches into the state of a running network, and one that convolves.
+def trials(
+    network: Network, place: Place, work: Work, ways: Sequence[Way], sweep: Step
+) -> list[tuple[Program, Program]]:
+    """Return for each way a program that brings the caches into the state of a running network, and one that convolves.
 
     Args:
         network: it gives weights and threads.
         place: the convolution.
         work: where the network uses it: that says what is fused.
-        way: how it is computed.
+        ways: how it is computed.
         sweep: empties the caches (``swept``).
     """
     setting, (layer, size, images) = network.setting, place
-    machine, precision = setting.machine, setting.precision
+    kernels = layers.Setting(setting.machine, setting.precision)
     channels, height, width = network.graph.input_shapes(work.node)[0]
     generator = np.random.default_rng(0)
 
     def tensor(channels: int, pixels: Pair, halo: Sides = NO_HALO) -> Blocked:
-        made = Blocked.make(images, (channels, *pixels), halo, machine.lanes(precision), precision)
-        made.inside()[...] = generator.standard_normal(made.inside().shape, np.float32)
+        made = Blocked.make(images, (channels, *pixels), halo, setting.machine.lanes(setting.precision), np.float32)
+        for part in made.inside():
+            part[...] = generator.standard_normal(part.shape, np.float32)
         return made
 
-    if way is None:
-        halo = forward_halo(layer.window, (height, width), size)
-    else:
-        halo = winograd_plan.halo(layer.window, size, way.outputs)
-    source, target = tensor(channels, (height, width), halo), tensor(layer.filters.outputs, size)
+    target, spare = tensor(layer.filters.outputs, size), tensor(channels, (height, width))
     chain = work.chain
     residual = tensor(layer.filters.outputs, size) if chain and chain.residual else None
-    fusion = Fusion(chain.activation if chain else "Identity", residual, fast=lambda _layer, _size: way)
     weight = network.parameters[f"{work.node.shares or work.node.name}.weight"]
-    parts = correlate(layer, source, target, weight, None, layers.Setting(machine, precision), fusion)
-    Program(parts.pack).run(network.team)
-    # The inputs come back into the caches: another layer would have written them just now.
-    reading = [_read(one, setting) for one in (source, residual) if one is not None]
-    return Program([sweep, *reading]), Program(parts.compute)
+    sources: dict[Sides, Blocked] = {}
+    result = []
+    for way in ways:
+        if way is None:
+            halo = forward_halo(layer.window, (height, width), size)
+        else:
+            halo = winograd_plan.halo(layer.window, size, way.outputs)
+        source = sources.get(halo) or sources.setdefault(halo, tensor(channels, (height, width), halo))
+        fusion = Fusion(chain.activation if chain else "Identity", residual, fast=partial(_this, way))
+        parts = correlate(layer, source, target, weight, None, kernels, fusion)
+        Program(parts.pack).run(network.team)
+        # The inputs come back into the caches: another layer would have written them just now.
+        reading = [_read(source, spare, setting), *([_read(residual, target, setting)] if residual else [])]
+        result.append((Program([sweep, *reading]), Program(parts.compute)))
+    return result
+
+
+def _this(way: Way, _layer: Layer, _size: Pair) -> Way:
+    return way
 
 
 def swept(setting: Setting) -> Step:
@@ -71,10 +86,9 @@ def swept(setting: Setting) -> Step:
     rows = SWEPT_BYTES // (1024 * setting.machine.vector_bytes)
     tensor = Blocked.make(1, (lanes, rows, 1024), NO_HALO, lanes, setting.precision)
     tensor.memory.fill(1)  # memory that was never written is one page of zeros
-    return _read(tensor, setting)
+    return _read(tensor, Blocked.make(1, tensor.shape, NO_HALO, lanes, setting.precision), setting)
 
 
-def _read(tensor: Blocked, setting: Setting) -> Step:
-    """Return the step that reads a tensor."""
-    copy = Blocked.make(tensor.images, tensor.shape, NO_HALO, tensor.lanes, setting.precision)
+def _read(tensor: Blocked, copy: Blocked, setting: Setting) -> Step:
+    """Return the step that reads a tensor, and writes what it has read to another."""
     return pointwise("copy", copy, [Operand.exact(tensor)], setting.machine, setting.precision, [tensor, copy])

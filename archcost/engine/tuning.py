@@ -26,7 +26,7 @@ from archcost.engine.network import Inference, Network
 from archcost.engine.plan import Work
 from archcost.engine.program import Program
 from archcost.engine.team import Team
-from archcost.engine.trial import Way, swept, trial
+from archcost.engine.trial import Way, swept, trials
 from archcost.engine.tuned import allowed, store, stored
 from archcost.errors import UsageError
 from archcost.kernels import layers, winograd_plan
@@ -146,8 +146,8 @@ def tune(network: Network, images: int, *, stopwatch: Stopwatch = seconds, watch
     for place, works in _places(inference, images).items():
         ways = _ways(place, start)
         if len(ways) > 1:
-            trials = [trial(network, place, works[0], way, sweep) for way in ways]
-            times = _quiet(partial(_measured, trials, network.team, stopwatch), seen)
+            programs = trials(network, place, works[0], ways, sweep)
+            times = _quiet(partial(_measured, programs, network.team, stopwatch), seen)
             found.append(_best(place, works, ways, times))
     choices = {**base, **{one.place: _choice(one, base, threads) for one in found if one.chosen != one.default}}
     whole = None
@@ -203,12 +203,12 @@ def _ways(place: Place, setting: Setting) -> list[Way]:
     return ways
 
 
-def _measured(trials: Sequence[tuple[Program, Program]], team: Team, stopwatch: Stopwatch) -> list[list[float]]:
-    """Return the seconds of each trial, one for each round; a first round is not counted."""
-    times: list[list[float]] = [[] for _ in trials]
-    for order in _orders(len(trials), 1 + ROUNDS):
+def _measured(programs: Sequence[tuple[Program, Program]], team: Team, stopwatch: Stopwatch) -> list[list[float]]:
+    """Return the seconds of each way, one for each round; a first round is not counted."""
+    times: list[list[float]] = [[] for _ in programs]
+    for order in _orders(len(programs), 1 + ROUNDS):
         for number in order:
-            before, program = trials[number]
+            before, program = programs[number]
             before.run(team)
             times[number].append(stopwatch(program, team))
     return [own[1:] for own in times]
