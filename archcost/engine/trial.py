@@ -7,6 +7,7 @@ looks fast with weights in the caches, and is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -22,11 +23,12 @@ from archcost.kernels.layers import NO_HALO, Layer, Place
 from archcost.kernels.layout import Blocked
 from archcost.kernels.passes import forward_halo
 from archcost.kernels.pointwise import Operand, pointwise
+from archcost.kernels.reduce import channel_sums
 from archcost.kernels.step import Step
 from archcost.kernels.winograd_plan import Cut
 
-SWEPT_BYTES = 40 << 20
-"""Memory that is read, and as much that is written, to push weights out of the caches."""
+SWEPT_BYTES = 96 << 20
+"""Memory that is read to push weights out of the caches."""
 
 Way = Cut | None
 """How a convolution is computed: how Winograd's work is cut, or None for the direct way."""
@@ -70,9 +72,10 @@ def trials(
         fusion = Fusion(chain.activation if chain else "Identity", residual, fast=partial(_this, way))
         parts = correlate(layer, source, target, weight, None, kernels, fusion)
         Program(parts.pack).run(network.team)
-        # The inputs come back into the caches: another layer would have written them just now.
-        reading = [_read(source, spare, setting), *([_read(residual, target, setting)] if residual else [])]
-        result.append((Program([sweep, *reading]), Program(parts.compute)))
+        # The inputs are in the caches: another layer has written them just now.
+        written = pointwise("copy", source, [Operand.exact(spare)], *kernels, [source, spare])
+        reads = [_read(residual, setting)] if residual else []
+        result.append((Program([sweep, *reads, written]), Program(parts.compute)))
     return result
 
 
@@ -81,14 +84,18 @@ def _this(way: Way, _layer: Layer, _size: Pair) -> Way:
 
 
 def swept(setting: Setting) -> Step:
-    """Return the step that fills the caches of all threads with something else."""
+    """Return the step that fills the caches of all threads with something else.
+
+    It only reads, as layers mostly do: what is written would go to memory while a convolution is measured.
+    """
     lanes = setting.machine.lanes(setting.precision)
     rows = SWEPT_BYTES // (1024 * setting.machine.vector_bytes)
     tensor = Blocked.make(1, (lanes, rows, 1024), NO_HALO, lanes, setting.precision)
     tensor.memory.fill(1)  # memory that was never written is one page of zeros
-    return _read(tensor, Blocked.make(1, tensor.shape, NO_HALO, lanes, setting.precision), setting)
+    return _read(tensor, setting)
 
 
-def _read(tensor: Blocked, copy: Blocked, setting: Setting) -> Step:
-    """Return the step that reads a tensor, and writes what it has read to another."""
-    return pointwise("copy", copy, [Operand.exact(tensor)], setting.machine, setting.precision, [tensor, copy])
+def _read(tensor: Blocked, setting: Setting) -> Step:
+    """Return the step that reads a tensor."""
+    step, sums = channel_sums("value", tensor, [Operand.exact(tensor)], setting.machine, setting.precision, [tensor])
+    return replace(step, keep=(*step.keep, sums))
