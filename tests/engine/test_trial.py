@@ -26,6 +26,7 @@ def test_tuning_measures_every_way_and_leaves_results_as_they_were(
     monkeypatch.setattr(tuned, "folder", lambda: tmp_path)
     monkeypatch.setattr(trial, "SWEPT_BYTES", 1 << 18)
     monkeypatch.setattr(tuning, "ROUNDS", 2)
+    monkeypatch.setattr(tuning, "WHOLE_ROUNDS", 2)
     monkeypatch.setattr(tuning, "CUTS", 1)
     net = Builder("residual")
     image = net.input((16, 4, 4))

@@ -104,6 +104,20 @@ def test_a_way_replaces_the_default_if_it_is_clearly_faster_in_most_rounds(
     assert chosen(times) == expected
 
 
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        ([0.98] * 6, True),
+        ([0.98] * 4 + [1.1] * 2, True),
+        ([0.98] * 3 + [1.0] * 3, False),
+        ([0.995] * 6, False),
+        ([0.98] * 3 + [0.999] * 3, True),
+    ],
+)
+def test_a_whole_network_is_faster_by_less_in_most_rounds(ratios: list[float], expected: bool) -> None:
+    assert tuning._is_faster([1.0] * 6, ratios, tuning.WHOLE_MARGIN, in_round=0.0) is expected
+
+
 @pytest.mark.parametrize("favourite", [DIRECT, SMALL, LARGE])
 def test_the_fastest_method_is_stored_and_used(favourite: str) -> None:
     net = network()
