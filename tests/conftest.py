@@ -21,6 +21,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # One process for each core already runs tests: networks that ask for no number of threads get one.
     os.environ.setdefault("ARCHCOST_THREADS", "1")
 
+# What somebody tuned on this machine must not decide what is tested.
+os.environ.setdefault("ARCHCOST_TUNING", "off")
+
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
 settings.load_profile("deterministic")
 

@@ -6,11 +6,11 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import archcost
 from archcost.bench.peers import versions
+from archcost.processor import processor
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,6 @@ def described(threads: int) -> Machine:
         versions(),
         datetime.now(timezone.utc).date().isoformat(),
     )
-
-
-def processor(information: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's name, as exactly as the platform knows it."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = information.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError):
-        return name
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
 
 
 def physical_memory() -> int | None:

@@ -17,12 +17,12 @@ import numpy as np
 
 from archcost.bench.cases import Case
 from archcost.bench.client import PATIENCE, Client, RuntimeFailedError, module_environment
-from archcost.bench.load import Watch
 from archcost.bench.peers import FILE_RUNTIMES, OURS, RUNTIMES
 from archcost.bench.prepared import prepare
 from archcost.bench.results import Comparison
 from archcost.bench.rounds import measured
 from archcost.bench.timing import Phase
+from archcost.busy import Watch
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -12,17 +12,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from archcost.bench.load import Watch
 from archcost.bench.timing import Phase
+from archcost.busy import BUSY, REPEATS, Watch
 
 PAUSE = 0.15
 """Seconds before a phase, in which the threads of the one before fall asleep."""
-
-REPEATS = 2
-"""How often a phase is repeated when other programs were busy meanwhile."""
-
-BUSY = 0.05
-"""Share of all processors' time that other programs may take during a phase."""
 
 
 class Times(NamedTuple):

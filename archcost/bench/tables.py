@@ -8,7 +8,8 @@ from archcost.bench.cases import Case
 from archcost.bench.measuring import PROFILE, SUMMARY, title
 from archcost.bench.peers import FILE_RUNTIMES, OURS, RUNTIMES, TORCH_LAYOUTS
 from archcost.bench.results import Comparison, Results
-from archcost.bench.rounds import BUSY, Times, busy, fastest, ratio
+from archcost.bench.rounds import Times, busy, fastest, ratio
+from archcost.busy import BUSY
 from archcost.report.formats import Cell, Format, Table
 
 MARK = "*"

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "profile": ("archcost.cli.profile", "Run a network: time per layer, GFLOP/s, share of the machine's roofline."),
     "reconcile": ("archcost.cli.reconcile", "Explain what every other counter prints for a network."),
     "train": ("archcost.cli.train", "Train a network on images, and report what it reached and what it cost."),
+    "tune": ("archcost.cli.tune", "Measure which way each 3x3 convolution of a network is fastest here, and keep it."),
     "verify": ("archcost.cli.verify", "Execute networks with counting loops: what is computed is what is done."),
 }
 """Command -> (module that holds it as ``command``, one line of help). A module is imported when its command runs."""

@@ -7,7 +7,7 @@ differ in which tensors share memory, and in what is kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -46,6 +46,7 @@ class Setting:
         parameters, buffers: by name (``layer1.0.conv1.weight``).
         random: seed, iteration and node number for each node, as the masks read them.
         threads: that fast ways are planned for; 0: only direct ones.
+        tuned: what measurements say about the fast ways of inference.
     """
 
     machine: Target
@@ -54,6 +55,7 @@ class Setting:
     buffers: Mapping[str, Array]
     random: Integers
     threads: int = 0
+    tuned: layers.Choices = field(default_factory=dict)
 
 
 class Lowered:
@@ -96,13 +98,14 @@ class Lowered:
         self.layout = layout
         threads = 0 if keep or layout.samples else setting.threads
         kernels = layers.Setting(setting.machine, setting.precision)
-        self.fast = layers.fast(images, kernels, threads, packs=training)
+        tuned = layers.NO_CHOICES if training else setting.tuned
+        self.fast = layers.fast(images, kernels, threads, packs=training, tuned=tuned)
         lanes = setting.machine.lanes(setting.precision)
         stage = partial(first_stage, element=ELEMENT_BYTES[setting.precision], lanes=lanes)
         self.plan = Plan(
             graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast,
             stage=stage if images > 1 and not training and not keep else None,
-            fast_alone=layers.fast(1, kernels, threads), lanes=lanes, segments=segments,
+            fast_alone=layers.fast(1, kernels, threads, tuned=tuned), lanes=lanes, segments=segments,
             joins=not training and not keep and bool(setting.threads) and pairs_allowed(),
         )  # fmt: skip
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}

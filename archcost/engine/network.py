@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from archcost.engine.program import Program, grouped
 from archcost.engine.storage import Block, trained_shapes
 from archcost.engine.team import team, thread_count
 from archcost.engine.training import Training
+from archcost.engine.tuned import stored
 from archcost.engine.watched import Watched
 from archcost.errors import UsageError
 from archcost.geometry import shape_text
@@ -92,7 +94,7 @@ class Network:
         self.setting = Setting(current(), precision, parameters, buffers, random, thread_count(threads))
         self._inputs = graph.inputs
         self._version = 0
-        self._inference: dict[int, _Inference] = {}
+        self._inference: dict[int, Inference] = {}
         self._training: dict[int, Training] = {}
 
     def __call__(self, images: Images) -> Array | tuple[Array, ...]:
@@ -124,10 +126,11 @@ class Network:
             inference.program.run(self.team)
             return [array.copy() for array in results(inference.lowered)]
 
-    def _ready(self, count: int) -> _Inference:
+    def _ready(self, count: int) -> Inference:
         """Return the programs of inference for ``count`` images, with weights packed as they are now."""
         if count not in self._inference:
-            self._inference[count] = _Inference(self.graph, count, self.setting)
+            choices = stored(self.graph, count, self.setting)
+            self._inference[count] = Inference(self.graph, count, replace(self.setting, tuned=choices))
         # Both are asked: each answers for the time since it was asked last.
         if self.parameters.may_have_changed() | self.buffers.may_have_changed():
             self._version += 1
@@ -136,6 +139,11 @@ class Network:
             inference.prepare.run(self.team)
             inference.version = self._version
         return inference
+
+    def forget(self, count: int) -> None:
+        """Let the next inference of ``count`` images be planned anew, since what is known of its speed has changed."""
+        with self._lock:
+            self._inference.pop(count, None)
 
     def inference_steps(self, images: int) -> tuple[Program, list[tuple[str, list[Step]]]]:
         """Return the program of inference for a batch of ``images``, and its steps by the node that they work for."""
@@ -227,7 +235,7 @@ class Network:
         return array.astype(np.int64)
 
 
-class _Inference:
+class Inference:
     """The programs of inference for a number of images: what packs the weights, and what runs."""
 
     def __init__(self, graph: Graph, images: int, setting: Setting) -> None:

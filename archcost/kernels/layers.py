@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 from archcost.geometry import Pair, Shape, Sides, pair, resolve
@@ -37,6 +38,29 @@ class Setting(NamedTuple):
     precision: Precision
 
 
+class Place(NamedTuple):
+    """A convolution as a network uses it: the layer, the size of its output, the images of a run."""
+
+    layer: Layer
+    size: Pair
+    images: int
+
+
+class Choice(NamedTuple):
+    """How measurements say that a convolution is best computed (``engine.tuning``).
+
+    Attributes:
+        outputs: outputs of the side of Winograd's tile; 0: it is computed the direct way.
+        cuts: number of threads -> tiles of a unit and panel groups (``winograd_plan.Cut``).
+    """
+
+    outputs: int
+    cuts: tuple[tuple[int, tuple[int, int]], ...] = ()
+
+
+Choices = Mapping[Place, Choice]
+NO_CHOICES: Choices = MappingProxyType({})
+
 FastPlan = Callable[[Layer, Pair], winograd_plan.Cut | None]
 """Layer and size of its output -> how Winograd's filtering computes it, or None."""
 
@@ -46,7 +70,7 @@ def direct(_layer: Layer, _size: Pair) -> winograd_plan.Cut | None:
     return None
 
 
-def fast(images: int, setting: Setting, threads: int, *, packs: bool = False) -> FastPlan:
+def fast(images: int, setting: Setting, threads: int, *, packs: bool = False, tuned: Choices = NO_CHOICES) -> FastPlan:
     """Return what chooses the way of each convolution for a batch of ``images`` on ``threads`` threads.
 
     Args:
@@ -54,6 +78,7 @@ def fast(images: int, setting: Setting, threads: int, *, packs: bool = False) ->
         setting: machine and precision.
         threads: how many compute; 0: all convolutions are computed the direct way.
         packs: weights are transformed in every run (training), not once.
+        tuned: what measurements say; the model of cycles decides about all other convolutions.
     """
     if not threads or setting.precision != "float32" or not winograd_plan.allowed():
         return direct
@@ -62,11 +87,28 @@ def fast(images: int, setting: Setting, threads: int, *, packs: bool = False) ->
         if layer.spreads:
             return None
         element = ELEMENT_BYTES[setting.precision]
+        choice = tuned.get(Place(layer, size, images)) if tuned else None
+        if choice is not None:
+            return _chosen(choice, layer.filters, size, images, setting, threads)
         return winograd_plan.planned(
             layer.filters, layer.window, size, images, setting.machine, element, threads, packs=packs
         )
 
     return plan
+
+
+def _chosen(
+    choice: Choice, filters: Filters, size: Pair, images: int, setting: Setting, threads: int
+) -> winograd_plan.Cut | None:
+    """Return what a choice means for a number of threads: the model cuts the work where nothing was measured."""
+    if not choice.outputs:
+        return None
+    measured = dict(choice.cuts).get(threads)
+    if measured is not None:
+        return winograd_plan.Cut(choice.outputs, *measured, threads)
+    element = ELEMENT_BYTES[setting.precision]
+    (cut,) = winograd_plan.best_cuts(filters, size, images, choice.outputs, setting.machine, element, threads, 1)
+    return cut
 
 
 def turned(layer: Layer) -> Layer | None:

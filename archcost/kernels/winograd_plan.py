@@ -71,6 +71,31 @@ def fits(filters: Filters, window: Window) -> bool:
     return window[:2] == ((3, 3), (1, 1)) and window.dilation == (1, 1) and filters.groups == 1
 
 
+def possible(filters: Filters, window: Window, lanes: int) -> bool:
+    """Return whether Winograd's filtering may be chosen: below a whole vector of channels it never pays."""
+    return fits(filters, window) and min(filters.inputs, filters.outputs) >= lanes
+
+
+def best_cuts(
+    filters: Filters, size: Pair, images: int, outputs: int, machine: Target, element: int, threads: int, count: int
+) -> list[Cut]:
+    """Return the ``count`` fastest cuts by the model for a tile of given size, the fastest first.
+
+    Args:
+        filters: sizes of the weight.
+        size: height and width of the output.
+        images: size of the batch.
+        outputs: outputs of a tile's side.
+        machine: which vectors there are.
+        element: bytes of an element.
+        threads: how many compute.
+        count: how many cuts, if there are as many.
+    """
+    lanes = machine.vector_bytes // element
+    found = sorted(_candidates(filters, size, images, outputs, lanes, element, threads, packs=False))
+    return list(dict.fromkeys(cut for _, cut in found))[:count]
+
+
 def planned(
     filters: Filters,
     window: Window,
@@ -95,7 +120,7 @@ def planned(
         packs: weights are transformed in every run.
     """
     lanes = machine.vector_bytes // element
-    if not fits(filters, window) or min(filters.inputs, filters.outputs) < lanes:
+    if not possible(filters, window, lanes):
         return None
     # Results must not depend on the number of threads: it chooses how the work is cut, never what is computed.
     direct = _direct(filters, size, images, lanes, element, PLANNED_THREADS)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from archcost.bench import rounds
-from archcost.bench.load import Watch
 from archcost.bench.rounds import Ratio, Times, busy, fastest, measured, order, ratio
 from archcost.bench.timing import LEAST_CALLS, Phase, phase
+from archcost.busy import BUSY, Watch
 
 if TYPE_CHECKING:
     import pytest
@@ -104,4 +104,4 @@ def test_the_fastest_of_those_that_were_measured() -> None:
     assert fastest(times, ["a", "c"]) == "a"
     assert fastest(times, ["c"]) is None
     assert not busy(times)
-    assert not busy({"a": Times((1.0,), 1, rounds.BUSY)})
+    assert not busy({"a": Times((1.0,), 1, BUSY)})

@@ -158,6 +158,18 @@ def test_the_number_of_threads_does_not_choose_what_is_computed(channels: int, s
         assert all(cut is None or cut.threads == threads for cut, threads in zip(cuts, (1, 2, 3, 8, 64)))
 
 
+@pytest.mark.parametrize("size", [14, 28, 56])
+def test_the_best_cuts_begin_with_the_planned_one(size: int) -> None:
+    window, filters = Window((3, 3), padding=((1, 1), (1, 1))), Filters(128, 128, (3, 3))
+    for threads in (1, 2, 8):
+        found = winograd_plan.planned(filters, window, (size, size), 1, current(), 4, threads)
+        assert found is not None
+        cuts = winograd_plan.best_cuts(filters, (size, size), 1, found.outputs, current(), 4, threads, 3)
+        assert cuts[0] == found
+        assert len(set(cuts)) == len(cuts) <= 3
+        assert {(cut.outputs, cut.threads) for cut in cuts} == {(found.outputs, threads)}
+
+
 def test_the_border_reaches_to_the_last_tile() -> None:
     window = Window((3, 3), padding=((1, 1), (0, 0)))
     assert winograd_plan.halo(window, (14, 8), 4) == ((1, 3), (0, 0))

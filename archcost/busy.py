@@ -12,6 +12,12 @@ STATISTICS = Path("/proc/stat")
 SHORTEST = 0.2
 """Seconds; over less than that the kernel's ticks of a hundredth are too coarse to say anything."""
 
+REPEATS = 2
+"""How often a measurement is repeated when other programs were busy meanwhile."""
+
+BUSY = 0.05
+"""Share of all processors' time that other programs may take during a measurement."""
+
 IDLE, WAITING, GUEST = 3, 4, 8
 """Columns of the line "cpu": idle, idle while a disk is waited for, and from GUEST on what other columns hold too."""
 
