@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
@@ -53,7 +53,12 @@ Map = Callable[[Callable[[int], None], range], Iterable[None]]
 
 
 def initial_tensors(
-    graph: Graph, seed: int, dtype: str, initial: str | None = None, threads: int = 1
+    graph: Graph,
+    seed: int,
+    dtype: str,
+    initial: str | None = None,
+    threads: int = 1,
+    into: Mapping[str, Array] | None = None,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Return parameters and buffers by name (``layer1.0.conv1.weight``), those of sharing nodes once.
 
@@ -66,6 +71,7 @@ def initial_tensors(
         dtype: "float32" or "float64"; the values are drawn in float32.
         initial: name of a recipe; None for the one of the catalogue's network of the graph's name, or else "he".
         threads: how many draw.
+        into: arrays by name that parameters are put into; for other names there are new ones.
 
     Returns:
         Parameters and buffers, in the graph's shapes.
@@ -76,6 +82,7 @@ def initial_tensors(
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"`seed` (={seed!r}) must be an integer from 0 to 2**63 - 1")
     recipe = RECIPES[recipe_name(graph, initial)]
+    into = into or {}
     parameters: dict[str, Array] = {}
     buffers: dict[str, Array] = {}
     layers = _layers(graph)
@@ -85,8 +92,16 @@ def initial_tensors(
                 continue
             draw = _Drawing((int(seed), number), pool.map if threads > 1 else map)
             for name, shape in graph.params(node).items():
+                full = f"{node.name}.{name}"
+                # Drawn where it belongs if the precision lets it: large networks have no room for a second copy.
+                place = draw.place = into.get(full)
                 value = _parameter(node, name, shape, recipe, layers.get(node.name), draw)
-                parameters[f"{node.name}.{name}"] = np.ascontiguousarray(value, dtype)
+                if place is None:
+                    place = np.ascontiguousarray(value, dtype)
+                elif value is not place:
+                    place[...] = value
+                parameters[full] = place
+            draw.place = None
             for name, shape in graph.buffers(node).items():
                 buffers[f"{node.name}.{name}"] = _buffer(node, name, shape, draw, dtype)
     return parameters, buffers
@@ -121,18 +136,23 @@ class _Drawing:
     Args:
         key: seed and number of the node.
         each: maps a function over the chunks.
+
+    Attributes:
+        place: array for what is drawn next, if it is float32; None for a new one.
     """
 
     def __init__(self, key: tuple[int, int], each: Map) -> None:
         self.key = key
         self.each = each
+        self.place: Array | None = None
 
     def generator(self, chunk: int = 0) -> np.random.Generator:
         return np.random.default_rng([*self.key, chunk])
 
     def __call__(self, rule: Rule, layer: Layer, shape: Shape) -> Array:
         """Return weights of ``shape`` drawn by ``rule``, float32."""
-        values = np.empty(shape, np.float32)
+        place = self.place
+        values = np.empty(shape, np.float32) if place is None or place.dtype != np.float32 else place
         flat = values.reshape(-1)
 
         def fill(start: int) -> None:

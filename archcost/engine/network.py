@@ -82,10 +82,9 @@ class Network:
         self.trained = frozenset(node.name for node in graph if graph.params(node) and node.name not in frozen)
         shapes = trained_shapes(graph, self.trained)
         self.weights, self.gradients = Block(shapes, precision), Block(shapes, precision)
-        parameters, buffers = initial_tensors(graph, seed, precision, initial, thread_count(threads))
-        for name, array in self.weights.arrays.items():
-            array[...] = parameters[name]
-            parameters[name] = array
+        parameters, buffers = initial_tensors(
+            graph, seed, precision, initial, thread_count(threads), self.weights.arrays
+        )
         self.parameters = Watched(parameters)
         self.buffers = Watched(buffers)
         random = np.zeros((len(graph), 3), np.int64)

@@ -7,53 +7,21 @@ costs a fraction of one. A helper that has nothing to do spins for a moment, the
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
-from numba import njit
 
 from archcost.errors import UsageError
-from archcost.kernels.machine import integers, pause, publish, read, run_program
+from archcost.kernels import compiled
+from archcost.kernels.serving import ADDRESSES, GENERATION, ROW_BYTES, ROWS, STEPS, THREADS, WORDS
 
 SPINS_BEFORE_SLEEP = 40_000
 """Rounds of waiting: half a millisecond, which covers what passes between two calls. Waking a thread takes a tenth."""
-
-GENERATION, BARRIER, ADDRESSES, ROWS, ROW_BYTES, STEPS, THREADS = 0, 8, 16, 17, 18, 19, 20
-"""Places in the control block, in 64-bit words; the counters that threads write lie on cache lines of their own."""
-
-
-@njit(nogil=True)
-def work(control: int, thread: int) -> None:
-    """Run this thread's share of the program that the control block names."""
-    block = numba.carray(integers(control), (24,), np.int64)
-    run_program(block[16], block[17], block[18], block[19], control + 64, thread, block[20])
-
-
-@njit(nogil=True)
-def serve(control: int, generation: int, thread: int, spins: int) -> int:
-    """Work on every program that is announced after ``generation``; return the last one when patience ends.
-
-    The interpreter is not asked in between: it may be busy with what prepares the next program.
-    """
-    waited = 0
-    while waited <= spins:
-        if read(control) == generation:
-            waited += 1
-            pause()
-        else:
-            work(control, thread)
-            generation += 1
-            waited = 0
-    return generation
-
-
-@njit(nogil=True)
-def announce(control: int, generation: int) -> None:
-    """Let the helpers start."""
-    publish(control, generation)
 
 
 def thread_count(threads: int | None = None) -> int:
@@ -71,16 +39,25 @@ def thread_count(threads: int | None = None) -> int:
     return int(text)
 
 
+@cache
+def _called(name: str) -> Callable[..., Any]:
+    """Return a function of ``kernels.serving``; the interpreter lock is free while it runs."""
+    arguments, returns = compiled.SIGNATURES[name]
+    kind = ctypes.CFUNCTYPE(ctypes.c_int64 if returns else None, *[ctypes.c_int64] * arguments)
+    return kind(compiled.address(name, "serving", "serving_function", name))
+
+
 class Team:
     """The calling thread and ``threads`` - 1 helpers."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._control = np.zeros(32, np.int64)
+        self._control = np.zeros(WORDS, np.int64)
         self._address = int(self._control.ctypes.data)
         self._lock = threading.Lock()
         self._sleepers: list[threading.Event] = []
         self._process = os.getpid()
+        self._work, self._announce, self._serve = map(_called, ("work", "announce", "serve"))
         for number in range(1, threads):
             event = threading.Event()
             self._sleepers.append(event)
@@ -89,7 +66,7 @@ class Team:
     def _help(self, number: int, event: threading.Event) -> None:
         generation = 0
         while True:
-            generation = serve(self._address, generation, number, SPINS_BEFORE_SLEEP)
+            generation = self._serve(self._address, generation, number, SPINS_BEFORE_SLEEP)
             event.clear()
             if self._control[GENERATION] == generation:
                 event.wait()
@@ -100,10 +77,10 @@ class Team:
             control = self._control
             control[ADDRESSES], control[ROWS] = addresses.ctypes.data, rows.ctypes.data
             control[ROW_BYTES], control[STEPS], control[THREADS] = rows.strides[0], len(addresses), self.threads
-            announce(self._address, int(control[GENERATION]) + 1)
+            self._announce(self._address, int(control[GENERATION]) + 1)
             for event in self._sleepers:
                 event.set()
-            work(self._address, 0)
+            self._work(self._address, 0)
 
 
 _teams: dict[int, Team] = {}

@@ -49,14 +49,21 @@ def allowed() -> bool:
 
 
 def file_of(graph: Graph, images: int, setting: Setting) -> Path:
-    """Return the file for the convolutions of a graph and a size of the batch."""
+    """Return the file for the convolutions of a graph and a size of the batch.
+
+    Raises:
+        UsageError: if there is no cache folder.
+    """
+    cache = folder()
+    if cache is None:
+        raise UsageError("there is no home folder for what tuning finds: set ARCHCOST_CACHE to a folder")
     layers = [
         (convolution_layer(node.op, graph.input_shapes(node)[0], graph.shapes[node.name]), graph.shapes[node.name])
         for node in graph
         if isinstance(node.op, Conv2d)
     ]
     identity = repr((setting.machine.name, setting.precision, images, layers))
-    return folder() / "tuning" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+    return cache / "tuning" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
 
 
 def stored(graph: Graph, images: int, setting: Setting) -> Choices:
@@ -70,7 +77,8 @@ def stored(graph: Graph, images: int, setting: Setting) -> Choices:
     Raises:
         UsageError: if ``ARCHCOST_TUNING`` is neither "on" nor "off".
     """
-    if not allowed() or setting.precision != "float32" or not (folder() / "tuning").is_dir():
+    cache = folder()
+    if not allowed() or setting.precision != "float32" or cache is None or not (cache / "tuning").is_dir():
         return NO_CHOICES
     path = file_of(graph, images, setting)
     try:

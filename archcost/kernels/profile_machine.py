@@ -1,6 +1,6 @@
 """What this machine can do: multiply-adds of the micro-kernel out of the first cache level, and memory bandwidth.
 
-The two bounds of a roofline (Williams et al. 2009), measured with the engine's own code and threads in about a second.
+The two bounds of a roofline (Williams et al. 2009), measured with the engine's own code and threads, briefly.
 Nothing here starts threads: the caller says how steps are run.
 """
 
@@ -29,14 +29,14 @@ Prepare = Callable[[Sequence[Step]], Callable[[], object]]
 
 Traffic = Literal["read", "write", "copy"]
 
-SECONDS = 0.02
+SECONDS = 0.01
 """Length of one measured run: long against what it takes to start the threads."""
 
-TURNS = 8
+TURNS = 5
 """Runs of a measurement, of which the best counts: other work on the machine can only slow one down."""
 
-ARRAY_BYTES = 128 * 2**20
-"""Size of an array whose traffic is measured; several times the last cache level of most machines."""
+ARRAY_BYTES = 64 * 2**20
+"""Size of an array whose traffic is measured; larger than what a processor's share of the last cache level holds."""
 
 CHUNK_BYTES = 256 * 1024
 UNROLL = 8
@@ -80,8 +80,8 @@ def measured(prepare: Prepare, threads: int, machine: Target, precision: Precisi
         precision: element type of the arithmetic.
     """
     arrays = [aligned(ARRAY_BYTES // 4, "float32") for _ in range(2)]
-    for array in arrays:
-        array[:] = 1  # a page that was never written is not in memory yet
+    for array in arrays:  # a page that was never written is not in memory yet
+        _traffic(prepare, "write", machine, [array, array])()
     kinds: tuple[Traffic, ...] = ("read", "write", "copy")
     read, write, copy = (bandwidth(prepare, kind, machine, arrays) for kind in kinds)
     return Roofline(threads, precision, peak(prepare, threads, machine, precision), read, write, copy)
@@ -131,13 +131,19 @@ def bandwidth(prepare: Prepare, traffic: Traffic, machine: Target, arrays: Seque
         machine: which vectors there are.
         arrays: two arrays of one size.
     """
+    run = _traffic(prepare, traffic, machine, arrays)
+    run()
+    size = arrays[0].nbytes // CHUNK_BYTES * CHUNK_BYTES
+    return (2 if traffic == "copy" else 1) * size / _seconds(run) / 1e9
+
+
+def _traffic(prepare: Prepare, traffic: Traffic, machine: Target, arrays: Sequence[Any]) -> Callable[[], object]:
+    """Return what goes once through the arrays."""
     kernel = compiled.address("tile", "profile_machine", "traffic_kernel", machine.name, traffic)
     size = arrays[0].nbytes // CHUNK_BYTES
     function = compiled.address("step", "profile_machine", "traffic_step")
     source, target = (int(array.ctypes.data) for array in arrays)
-    run = prepare([Step(function, (kernel, size, CHUNK_BYTES, source, target), tuple(arrays))])
-    run()
-    return (2 if traffic == "copy" else 1) * size * CHUNK_BYTES / _seconds(run) / 1e9
+    return prepare([Step(function, (kernel, size, CHUNK_BYTES, source, target), tuple(arrays))])
 
 
 def _seconds(run: Callable[[], object], turns: int = TURNS) -> float:

@@ -231,6 +231,12 @@ def test_values_depend_on_seed_and_place_alone() -> None:
     ):
         for name, value in one.items():
             np.testing.assert_array_equal(value, other[name], err_msg=name)
+    for dtype in ("float32", "float64"):
+        into = {name: np.full_like(value, np.nan, dtype) for name, value in list(one.items())[1:]}
+        placed, _ = initial_tensors(graph, 7, dtype, "deeplab", into=into)
+        for name, value in one.items():
+            assert placed[name] is into.get(name, placed[name])
+            np.testing.assert_array_equal(value, placed[name], err_msg=name)
     again, _ = initial_tensors(graph, 8, "float32", "deeplab")
     weight = one[f"{first}.weight"]
     assert (weight != again[f"{first}.weight"]).mean() > 0.99
