@@ -265,7 +265,7 @@ def _quiet(measure: Callable[[], Result], watch: Watch) -> Result:
             return result
         shares.append(share)
     raise UsageError(
-        f"other programs took {min(shares):.0%} or more of the processors in {len(shares)} measurements, where at most "
+        f"other programs took {min(shares):.1%} or more of the processors in {len(shares)} measurements, where at most "
         f"{BUSY:.0%} is allowed: nothing is stored; tune when the machine is quiet"
     )
 

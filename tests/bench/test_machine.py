@@ -31,7 +31,7 @@ def test_a_machine_is_described_in_two_lines() -> None:
 @LINUX
 def test_the_peak_is_that_since_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     peak = Peak()
-    array = np.ones(64 << 20, np.uint8)  # so large that the allocator maps new pages for it
+    array = np.ones(64 << 20, np.uint8)  # too large for memory that other tests have left in the heap
     assert array[-1] == 1
     del array
     found = peak.above()

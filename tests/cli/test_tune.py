@@ -76,7 +76,7 @@ def test_a_stored_tuning_and_one_that_is_not(run: Run, model: str, monkeypatch: 
 
 def test_a_busy_machine_is_one_line_and_2(run: Run, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(monkeypatch, Times(LARGE), share=0.4)
-    failed(run("tune", model, "--threads", "2"), "other programs took 40% or more", "in 3 measurements")
+    failed(run("tune", model, "--threads", "2"), "other programs took 40.0% or more", "in 3 measurements")
 
 
 def test_a_network_with_nothing_to_tune(run: Run) -> None:
