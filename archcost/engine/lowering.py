@@ -23,7 +23,7 @@ from archcost.kernels import layers, narrow
 from archcost.kernels.border import cleared
 from archcost.kernels.conv import Fusion
 from archcost.kernels.expanded import expanded
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import Array, Blocked, Shared
 from archcost.kernels.merge import scaled
 from archcost.kernels.norm import batch_norm, folded
 from archcost.kernels.operation import Operation
@@ -116,6 +116,9 @@ class Lowered:
         self.memory = Memory(needs, layout.images(images), lanes, setting.precision)
         self.tensors = self._views(images, VALUE)
         self._cleared: set[Key] = set()
+        self._scratch = Shared(setting.precision)
+        # What is computed again finds its weights as they were.
+        self._panels = Shared(setting.precision) if training and not segments else None
         self.inputs = {node.name: self._plain(node.name) for node in graph.inputs}
         self.outputs = {name: self._plain(name) for name in graph.outputs}
         self.logits = self.outputs.get(logits_of(graph), self._plain(logits_of(graph)))
@@ -216,7 +219,7 @@ class Lowered:
         if isinstance(chain.head.op, Mul):
             steps = scaled(replace(head, output=self.tensors[chain.last]), residual, chain.activation)
             return [replace(step, name=chain.head.name) for step in steps]
-        fusion = Fusion(chain.activation, residual, scale, shift, head.fast)
+        fusion = Fusion(chain.activation, residual, scale, shift, head.fast, head.panels, head.scratch)
         steps += self.layout.multiplied(replace(head, output=self.tensors[chain.last]), fusion)
         return [replace(step, name=chain.head.name) for step in steps]
 
@@ -295,4 +298,6 @@ class Lowered:
             random=int(setting.random[self._numbers[node.name]].ctypes.data),
             name=node.name,
             fast=self.plan.ways(node.name),
+            panels=self._panels,
+            scratch=self._scratch,
         )

@@ -17,7 +17,7 @@ from archcost.kernels import depthwise, layers, winograd, winograd_plan
 from archcost.kernels.contraction import Panel, contraction, panel_rows
 from archcost.kernels.field import NOTHING, Field
 from archcost.kernels.layers import FastPlan, Layer, Setting
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import Array, Blocked, Shared
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.packing import packed_biases, packing
 from archcost.kernels.panels import Filters, Panels
@@ -48,6 +48,7 @@ class Fusion:
         scale, shift: a number for each output channel, in whole blocks; the bias is scaled too. Read by the steps that
             pack (a folded BatchNorm).
         fast: which convolutions are computed in a fast way.
+        panels, scratch: as in ``Operation``.
     """
 
     activation: str = "Identity"
@@ -55,6 +56,8 @@ class Fusion:
     scale: Array | None = None
     shift: Array | None = None
     fast: FastPlan = layers.direct
+    panels: Shared | None = None
+    scratch: Shared | None = None
 
     def only_adds_to(self, target: Blocked, bias: Array | None) -> bool:
         """Return whether outputs without any tap stay what they are: a gradient that is added to."""
@@ -102,8 +105,9 @@ def _by_winograd(
     padding = layer.window.padding[0][0], layer.window.padding[1][0]
     ends = Ends(source, target, fusion.residual)
     pack, compute = winograd.winograd(
-        ends, layer.filters, padding, weight, biases, fusion.scale, fusion.activation, cut, *setting, turned=turned
-    )
+        ends, layer.filters, padding, weight, biases, fusion.scale, fusion.activation, cut, *setting, turned=turned,
+        shared=fusion.panels, scratch=fusion.scratch,
+    )  # fmt: skip
     return Parts([*biases_steps, *pack], [*copies, *compute])
 
 
@@ -245,7 +249,14 @@ def forward_parts(operation: Operation, fusion: Fusion | None = None) -> Parts:
     function = spread if layer.spreads else correlate
     setting = Setting(operation.machine, operation.precision)
     weight, bias = operation.parameters["weight"], operation.parameters.get("bias")
-    return function(layer, source, output, weight, bias, setting, fusion or Fusion(fast=operation.fast))
+    return function(
+        layer, source, output, weight, bias, setting, fusion or Fusion(fast=operation.fast, panels=operation.panels)
+    )
+
+
+def _with_ways(operation: Operation) -> Fusion:
+    """Return what says how an operation may be computed, and nothing that is computed with it."""
+    return Fusion(fast=operation.fast, panels=operation.panels, scratch=operation.scratch)
 
 
 def require_channels(operation: Operation) -> None:
@@ -281,6 +292,14 @@ def backward(gradient: Gradient) -> list[Step]:
         residual = target if gradient.adds[0] else None
         function = correlate if layer.spreads else spread
         weight = operation.parameters["weight"]
-        parts = function(layer, output, target, weight, None, setting, Fusion(residual=residual, fast=operation.fast))
+        parts = function(
+            layer,
+            output,
+            target,
+            weight,
+            None,
+            setting,
+            Fusion(residual=residual, fast=operation.fast, panels=operation.panels),
+        )
         steps += [*parts.pack, *parts.compute]
     return steps

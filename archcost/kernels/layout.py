@@ -29,6 +29,23 @@ def aligned(elements: int, dtype: npt.DTypeLike) -> Array:
     return memory[start : start + elements]
 
 
+class Shared:
+    """Memory that steps use one after the other: each fills it before it reads it.
+
+    Args:
+        dtype: element type.
+    """
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._memory = aligned(0, dtype)
+
+    def take(self, elements: int) -> Array:
+        """Return so many elements, of the memory that others have got too unless they are more than those."""
+        if elements > self._memory.size:
+            self._memory = aligned(elements, self._memory.dtype)
+        return self._memory[:elements]
+
+
 @dataclass(frozen=True)
 class Blocked:
     """A tensor (N, C, H, W) in blocks; (N, C) is a map of one pixel.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from archcost.geometry import Shape
 from archcost.kernels.layers import FastPlan, direct
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import Array, Blocked, Shared
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision, Target
 from archcost.ops import Op
@@ -37,6 +37,8 @@ class Operation:
         saved: arrays that the forward pass leaves for the backward pass, made by the forward builder.
         name: the node.
         fast: which convolutions are computed in a fast way, forward and back.
+        panels: memory for transformed weights that are used once; None: they stay for further runs.
+        scratch: memory for what lives within a step; None: each has its own.
     """
 
     op: Op
@@ -53,6 +55,8 @@ class Operation:
     saved: dict[str, Array] = field(default_factory=dict)
     name: str = ""
     fast: FastPlan = direct
+    panels: Shared | None = None
+    scratch: Shared | None = None
 
 
 @dataclass(frozen=True)

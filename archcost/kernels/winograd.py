@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numba import njit
 
-from archcost.kernels.layout import Array, aligned
+from archcost.kernels.layout import Array, Shared, aligned
 from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.panels import Filters, Panels, fitting_vectors, pieces
 from archcost.kernels.step import Step
@@ -99,6 +99,8 @@ def winograd(
     precision: Precision,
     *,
     turned: bool = False,
+    shared: Shared | None = None,
+    scratch: Shared | None = None,
 ) -> tuple[list[Step], list[Step]]:
     """Return the steps that transform the weights, and the step that convolves.
 
@@ -115,6 +117,8 @@ def winograd(
         precision: element type.
         turned: the weight's kernels are turned by half a turn and its channels change places, which makes the gradient
             of a convolution to its input.
+        shared: memory for the transformed weights; None: they have their own, and stay in it.
+        scratch: memory for tiles and sums; None: it is made for this convolution.
     """
     points = (cut.outputs + 2) ** 2
     lanes = machine.lanes(precision)
@@ -122,7 +126,8 @@ def winograd(
     pixel_pieces = max(pieces(most, machine.tile_pixels(2)))
     vectors = fitting_vectors(pixel_pieces, ends.target.memory.shape[1], machine)
     panels = Panels.make(Filters(filters.outputs, filters.inputs, (1, 1)), [(0, 0)], vectors, lanes, weight.dtype)
-    memory = aligned(points * panels.size, weight.dtype)
+    size = points * panels.size
+    memory = shared.take(size) if shared else aligned(size, weight.dtype)
     packed = transformed_weights(panels, memory, filters, weight, scale, cut, machine, precision, turned=turned)
-    step = Tables(ends, panels, memory, cut, padding, machine, precision).step(biases, activation)
+    step = Tables(ends, panels, memory, cut, padding, machine, precision, scratch).step(biases, activation)
     return [packed], [step]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from archcost.kernels import compiled
-from archcost.kernels.layout import Array, Blocked, aligned
+from archcost.kernels.layout import Array, Blocked, Shared, aligned
 from archcost.kernels.microkernel import Tile
 from archcost.kernels.panels import Panels, pieces
 from archcost.kernels.step import Integers, Step, tabled
@@ -54,9 +54,11 @@ class Tables:
         padding: tuple[int, int],
         machine: Target,
         precision: Precision,
+        scratch: Shared | None = None,
     ) -> None:
         self.ends, self.panels, self.memory, self.cut, self.padding = ends, panels, memory, cut, padding
         self.machine, self.precision = machine, precision
+        self.scratch = scratch or Shared(panels.memory.dtype)
         self.widest = max(panels.widths)
         self.unroll = next(count for count in (4, 3, 2, 1) if panels.depth % count == 0)
         self.keep: list[object] = []
@@ -74,7 +76,7 @@ class Tables:
         plane_step, sums_plane_step = blocks * block_bytes + 64, sums_blocks * block_bytes + 64
         sums_offset = points * plane_step
         scratch_bytes = -(-(sums_offset + points * sums_plane_step) // 4096) * 4096 + 64
-        scratch = aligned(cut.threads * scratch_bytes // panels.memory.itemsize, panels.memory.dtype)
+        scratch = self.scratch.take(cut.threads * scratch_bytes // panels.memory.itemsize)
         offsets = np.ascontiguousarray(np.arange(blocks) * block_bytes, np.int64)
         zeros = aligned(self.widest * panels.lanes, panels.memory.dtype)
         tables = tabled(units), tiles, self._panels()
