@@ -24,11 +24,13 @@ class Layer(NamedTuple):
         filters: its weight.
         window: how it goes from the larger map to the smaller one.
         spreads: the layer goes from the smaller map to the larger one.
+        is_gradient: it computes a gradient (``turned``).
     """
 
     filters: Filters
     window: Window
     spreads: bool = False
+    is_gradient: bool = False
 
 
 class Setting(NamedTuple):
@@ -77,7 +79,8 @@ def fast(images: int, setting: Setting, threads: int, *, packs: bool = False, tu
         images: size of the batch.
         setting: machine and precision.
         threads: how many compute; 0: all convolutions are computed the direct way.
-        packs: weights are transformed in every run (training), not once.
+        packs: weights are transformed in every run (training), not once. Forward, tiles of 2x2 alone are allowed
+            then, which round like the direct way: each rounding may turn decisions of ReLU, and gradients with them.
         tuned: what measurements say; the model of cycles decides about all other convolutions.
     """
     if not threads or setting.precision != "float32" or not winograd_plan.allowed():
@@ -91,7 +94,15 @@ def fast(images: int, setting: Setting, threads: int, *, packs: bool = False, tu
         if choice is not None:
             return _chosen(choice, layer.filters, size, images, setting, threads)
         return winograd_plan.planned(
-            layer.filters, layer.window, size, images, setting.machine, element, threads, packs=packs
+            layer.filters,
+            layer.window,
+            size,
+            images,
+            setting.machine,
+            element,
+            threads,
+            packs=packs,
+            sides=(2,) if packs and not layer.is_gradient else (2, 4),
         )
 
     return plan
@@ -123,7 +134,11 @@ def turned(layer: Layer) -> Layer | None:
     rows, columns = ((2 - before, 2 - after) for before, after in window.padding)
     if min(*rows, *columns) < 0:
         return None
-    return Layer(Filters(filters.inputs, filters.outputs, filters.kernel), window._replace(padding=(rows, columns)))
+    return Layer(
+        Filters(filters.inputs, filters.outputs, filters.kernel),
+        window._replace(padding=(rows, columns)),
+        is_gradient=True,
+    )
 
 
 def layer_of(op: Op, source: Blocked, output: Blocked) -> Layer:

@@ -106,6 +106,7 @@ def planned(
     threads: int,
     *,
     packs: bool = False,
+    sides: tuple[int, ...] = (2, 4),
 ) -> Cut | None:
     """Return how to compute a convolution by Winograd's filtering, or None where the direct way is faster.
 
@@ -118,6 +119,7 @@ def planned(
         element: bytes of an element.
         threads: how many compute.
         packs: weights are transformed in every run.
+        sides: outputs of a tile's side that are allowed.
     """
     lanes = machine.vector_bytes // element
     if not possible(filters, window, lanes):
@@ -126,7 +128,7 @@ def planned(
     direct = _direct(filters, size, images, lanes, element, PLANNED_THREADS)
     cycles, best = min(
         candidate
-        for outputs in (2, 4)
+        for outputs in sides
         for candidate in _candidates(filters, size, images, outputs, lanes, element, PLANNED_THREADS, packs=packs)
     )
     if cycles * LEAST_GAIN > direct:
