@@ -23,6 +23,7 @@ from archcost.engine.watched import Watched
 from archcost.errors import UsageError
 from archcost.geometry import shape_text
 from archcost.graph import Graph
+from archcost.kernels.arena import side_by_side
 from archcost.kernels.layout import Array
 from archcost.kernels.step import Step
 from archcost.kernels.target import ELEMENT_BYTES, Precision, current
@@ -237,6 +238,7 @@ class Network:
 class Inference:
     """The programs of inference for a number of images: what packs the weights, and what runs."""
 
+    @side_by_side()
     def __init__(self, graph: Graph, images: int, setting: Setting) -> None:
         self.lowered = Lowered(graph, images, setting, training=False)
         steps = [*self.lowered.forward, *self.lowered.finish]

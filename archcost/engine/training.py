@@ -14,6 +14,7 @@ from archcost.engine.program import Program
 from archcost.graph import Graph
 from archcost.kernels import loss as losses
 from archcost.kernels.accumulate import accumulated
+from archcost.kernels.arena import side_by_side
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.plain import conversion
 from archcost.kernels.step import Step
@@ -48,6 +49,7 @@ class Training:
         recomputation: which activations are recomputed; None if none are to be.
     """
 
+    @side_by_side()
     def __init__(
         self,
         graph: Graph,

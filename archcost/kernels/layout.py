@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archcost.geometry import Shape, Sides
+from archcost.kernels.arena import zeroed
 
 Array = npt.NDArray[np.floating]
 
@@ -23,6 +24,9 @@ CACHE_LINE = 64
 
 def aligned(elements: int, dtype: npt.DTypeLike) -> Array:
     """Return a zeroed array whose first element lies at a multiple of a cache line."""
+    inside = zeroed(elements, dtype)
+    if inside is not None:
+        return inside
     size = np.dtype(dtype).itemsize
     memory = np.zeros(elements + CACHE_LINE // size, dtype)
     start = (-memory.ctypes.data % CACHE_LINE) // size
