@@ -19,7 +19,7 @@ from archcost.train.trainer import Trainer
 
 def inference(case: Case, folder: Path, threads: int) -> Callable[[], Array]:
     """Return what runs the network on a batch: BatchNorm is folded, weights are packed at the first call."""
-    network = _network(case, folder, threads)
+    network = _network(case, folder, threads, inference_only=True)
     images = inputs(folder)[0][0]
 
     def run() -> Array:
@@ -45,12 +45,12 @@ def training(case: Case, folder: Path, threads: int, learning_rate: float) -> Ca
     return run
 
 
-def _network(case: Case, folder: Path, threads: int) -> Network:
+def _network(case: Case, folder: Path, threads: int, *, inference_only: bool = False) -> Network:
     """Return the network with the weights of the case.
 
     None of its arrays is kept: who holds one may write into it, and weights would be packed before every pass.
     """
-    network = Network(graph_of(case), threads=threads)
+    network = Network(graph_of(case), threads=threads, inference_only=inference_only)
     weights = Weights(folder)
     for tensors in (network.parameters, network.buffers):
         for name in tensors:

@@ -72,7 +72,7 @@ def command(
     options = requested(input_size, num_classes, pairs)
     if weights is None and not model.endswith(".onnx"):
         raise UsageError(f"{model} has no weights of its own: give `--weights FILE`")
-    network = Network(open_model(model, options), threads=threads)
+    network = Network(open_model(model, options), threads=threads, inference_only=True)
     graph = network.graph
     classes = class_count(network)
     names = read_labels(Path(labels), classes) if labels else []

@@ -59,7 +59,7 @@ def command(
     options = requested(input_size, num_classes, pairs)
     graph = open_model(model, options)
     try:
-        network = Network(graph, threads=threads, precision=cast("Precision", precision))
+        network = Network(graph, threads=threads, precision=cast("Precision", precision), inference_only=not train)
         arrays = open_weights(model, options)
         if arrays:
             load_into(network, arrays, source=model)

@@ -22,6 +22,9 @@ Key = tuple[str, str]
 SPARE = 6 * 2**20
 """Bytes for each image that may be spent to keep borders apart, which saves clearing them before each use."""
 
+LARGEST_SPARE = 24 * 2**20
+"""Bytes that may be spent so for all images together: in large batches clearing takes a small share of the time."""
+
 SMALL = 2**18
 """Elements of an image's map up to which clearing its border takes a share of the time of its layer."""
 
@@ -87,7 +90,7 @@ class Memory:
         places = offsets(rounded, first, last)
         apart = offsets(rounded, first, last, _borders(layouts))
         # Where activations are recomputed, memory is what counts.
-        spare = 0 if any(need.again for need in needs.values()) else SPARE * images
+        spare = 0 if any(need.again for need in needs.values()) else min(SPARE * images, LARGEST_SPARE)
         if max(apart + rounded, default=0) <= max(places + rounded, default=0) + spare:
             places = apart
         ends = places + rounded

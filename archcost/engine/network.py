@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archcost.engine.inference import Inference
 from archcost.engine.initial import initial_tensors
 from archcost.engine.lowering import Lowered, Setting
 from archcost.engine.memory import Memory
@@ -23,7 +24,6 @@ from archcost.engine.watched import Watched
 from archcost.errors import UsageError
 from archcost.geometry import shape_text
 from archcost.graph import Graph
-from archcost.kernels.arena import side_by_side
 from archcost.kernels.layout import Array
 from archcost.kernels.step import Step
 from archcost.kernels.target import ELEMENT_BYTES, Precision, current
@@ -45,6 +45,9 @@ class Network:
         initial: recipe of the first parameter values (``engine.recipes``); None for the architecture's own.
         checkpoint_activations: training keeps few activations and computes the others again on the way back: less
             memory, more work, the same gradients bit by bit (``archcost.recomputation``).
+        inference_only: give the plain parameters back when the first pass has packed them, as much memory as they are:
+            they cannot be read or changed afterwards, nothing is trained, and batches of other sizes are computed in
+            parts of the first one's.
 
     Attributes:
         parameters: name -> array in the graph's shape (``layer1.0.conv1.weight``); writing into it takes effect.
@@ -70,6 +73,7 @@ class Network:
         check_finite: bool = False,
         initial: str | None = None,
         checkpoint_activations: bool = False,
+        inference_only: bool = False,
     ) -> None:
         if precision not in ELEMENT_BYTES:
             raise UsageError(f"`precision` (={precision!r}) must be {' or '.join(map(repr, ELEMENT_BYTES))}")
@@ -77,9 +81,12 @@ class Network:
         self.precision = precision
         self.check_finite = check_finite
         self.checkpoint_activations = checkpoint_activations
+        self.inference_only = inference_only
         self.team = team(thread_count(threads))
         self._lock = threading.Lock()
         frozen = frozen_nodes(graph, freeze)
+        if inference_only:
+            frozen = frozenset(node.name for node in graph)
         self.trained = frozenset(node.name for node in graph if graph.params(node) and node.name not in frozen)
         shapes = trained_shapes(graph, self.trained)
         self.weights, self.gradients = Block(shapes, precision), Block(shapes, precision)
@@ -103,7 +110,7 @@ class Network:
         Raises:
             UsageError: for another shape, other things than numbers, or (with ``check_finite``) numbers not finite.
         """
-        outputs = self._inferred(images, lambda lowered: list(lowered.outputs.values()), self.graph.outputs)
+        outputs = self._inferred(images, lambda inference: list(inference.outputs.values()), self.graph.outputs)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def logits(self, images: Images) -> Array:
@@ -112,9 +119,11 @@ class Network:
         Raises:
             UsageError: as a call does.
         """
-        return self._inferred(images, lambda lowered: [lowered.logits], [logits_of(self.graph)])[0]
+        return self._inferred(images, lambda inference: [inference.logits], [logits_of(self.graph)])[0]
 
-    def _inferred(self, images: Images, results: Callable[[Lowered], list[Array]], names: Sequence[str]) -> list[Array]:
+    def _inferred(
+        self, images: Images, results: Callable[[Inference], list[Array]], names: Sequence[str]
+    ) -> list[Array]:
         """Return copies of what inference computes of a batch; ``names`` are the nodes that give the results."""
         batch = self._batch(images)
         count = len(batch[0])
@@ -122,12 +131,34 @@ class Network:
             return [np.zeros((0, *self.graph.shapes[name]), self.precision) for name in names]
         with self._lock:
             inference = self._ready(count)
-            self._fill(inference.lowered, batch)
+            if inference.images == count:
+                self._fill(inference, batch)
+                inference.program.run(self.team)
+                return [array.copy() for array in results(inference)]
+            return self._in_parts(inference, batch, results)
+
+    def _in_parts(
+        self, inference: Inference, batch: list[Array], results: Callable[[Inference], list[Array]]
+    ) -> list[Array]:
+        """Return the results of a batch that is computed some images at a time; what is left of the last part is 0."""
+        count, size = len(batch[0]), inference.images
+        parts: list[list[Array]] = []
+        for first in range(0, count, size):
+            taken = min(size, count - first)
+            for plain, values in zip(inference.inputs.values(), batch):
+                plain[:taken], plain[taken:] = values[first : first + taken], 0
             inference.program.run(self.team)
-            return [array.copy() for array in results(inference.lowered)]
+            parts.append([array[:taken].copy() for array in results(inference)])
+        return [np.concatenate(arrays) for arrays in zip(*parts)]
 
     def _ready(self, count: int) -> Inference:
-        """Return the programs of inference for ``count`` images, with weights packed as they are now."""
+        """Return the programs of inference for ``count`` images, with weights packed as they are now.
+
+        Where the parameters have been given back, they are those of the first call.
+        """
+        if self.parameters.given_back:
+            (inference,) = self._inference.values()
+            return inference
         if count not in self._inference:
             choices = stored(self.graph, count, self.setting)
             self._inference[count] = Inference(self.graph, count, replace(self.setting, tuned=choices))
@@ -135,6 +166,11 @@ class Network:
         if self.parameters.may_have_changed() | self.buffers.may_have_changed():
             self._version += 1
         inference = self._inference[count]
+        if self.inference_only:
+            self.parameters.give_back()
+            self.setting = replace(self.setting, parameters={})
+            inference.settle(self.team)
+            return inference
         if inference.version != self._version:
             inference.prepare.run(self.team)
             inference.version = self._version
@@ -152,7 +188,7 @@ class Network:
 
     def inference_memory(self, images: int) -> Memory:
         """Return the memory that inference of a batch of ``images`` uses for activations."""
-        return self._ready(images).lowered.memory
+        return self._ready(images).memory
 
     def loss_and_gradients(self, images: Images, labels: npt.ArrayLike) -> tuple[float, dict[str, Array]]:
         """Return the mean softmax cross-entropy of a batch and its gradient by every trained parameter.
@@ -167,6 +203,8 @@ class Network:
         Returns:
             The loss, and name -> gradient in the parameter's shape; zero where the loss does not depend on it.
         """
+        if self.inference_only:
+            raise UsageError(f"{self.graph.name} was made with `inference_only`: it has no gradients")
         batch = self._batch(images)
         count = len(batch[0])
         targets = self._labels(labels, count)
@@ -193,8 +231,8 @@ class Network:
             )  # fmt: skip
         return self._training[images]
 
-    def _fill(self, lowered: Lowered, batch: list[Array]) -> None:
-        for plain, values in zip(lowered.inputs.values(), batch):
+    def _fill(self, program: Inference | Lowered, batch: list[Array]) -> None:
+        for plain, values in zip(program.inputs.values(), batch):
             plain[...] = values
 
     def _batch(self, images: Images) -> list[Array]:
@@ -233,18 +271,6 @@ class Network:
         if array.min() < 0 or array.max() >= classes[0]:
             raise UsageError(f"labels must lie between 0 and {classes[0] - 1}")
         return array.astype(np.int64)
-
-
-class Inference:
-    """The programs of inference for a number of images: what packs the weights, and what runs."""
-
-    @side_by_side()
-    def __init__(self, graph: Graph, images: int, setting: Setting) -> None:
-        self.lowered = Lowered(graph, images, setting, training=False)
-        steps = [*self.lowered.forward, *self.lowered.finish]
-        self.prepare = Program([step for step in steps if step.prepares])
-        self.program = Program([step for step in steps if not step.prepares])
-        self.version = -1
 
 
 def _layout_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -21,8 +21,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from archcost.busy import BUSY, REPEATS, Watch
-from archcost.engine.lowering import Setting
-from archcost.engine.network import Inference, Network
+from archcost.engine.inference import Inference
+from archcost.engine.lowering import Lowered, Setting
+from archcost.engine.network import Network
 from archcost.engine.plan import Work
 from archcost.engine.program import Program
 from archcost.engine.team import Team
@@ -146,7 +147,7 @@ def tune(network: Network, images: int, *, stopwatch: Stopwatch = seconds, watch
     start = replace(setting, tuned=base)
     inference = Inference(graph, images, start)
     found = []
-    for place, works in _places(inference, images).items():
+    for place, works in _places(inference.lowered, images).items():
         ways = _ways(place, start)
         if len(ways) > 1:
             programs = trials(network, place, works[0], ways, sweep)
@@ -175,9 +176,8 @@ def _choice(one: Tuned, base: Choices, threads: int) -> Choice:
     return Choice(one.chosen.outputs, (*cuts, (threads, (one.chosen.tiles_of_unit, one.chosen.panel_groups))))
 
 
-def _places(inference: Inference, images: int) -> dict[Place, list[Work]]:
+def _places(lowered: Lowered, images: int) -> dict[Place, list[Work]]:
     """Return the convolutions that Winograd's filtering can compute, each with the work that uses it."""
-    lowered = inference.lowered
     graph, plan, setting = lowered.graph, lowered.plan, lowered.setting
     result: dict[Place, list[Work]] = {}
     for work in plan.forward:
@@ -274,7 +274,7 @@ def _compared(inferences: tuple[Inference, Inference], team: Team, stopwatch: St
     """Measure the whole network with its defaults and as it was tuned, in turns."""
     generator = np.random.default_rng(0)
     for inference in inferences:
-        for plain in inference.lowered.inputs.values():
+        for plain in inference.inputs.values():
             plain[...] = generator.standard_normal(plain.shape)
         inference.prepare.run(team)
     times: tuple[list[float], list[float]] = [], []

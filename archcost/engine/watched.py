@@ -13,24 +13,47 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from archcost.errors import UsageError
 from archcost.kernels.layout import Array
 
 
 class Watched(Mapping[str, Array]):
     """Name -> array; what is read from it may be written into.
 
+    Args:
+        arrays: the arrays themselves.
+
     Attributes:
-        arrays: the arrays themselves, for the engine.
+        given_back: whether the arrays are no longer there.
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
-        self.arrays = arrays
+        self.given_back = False
+        self._arrays = arrays
         self._exposed = {name: np.asarray(array.data) for name, array in arrays.items()}
         self._alone = max((sys.getrefcount(array) for array in self._exposed.values()), default=0)
         self._handed_out = True
 
+    @property
+    def arrays(self) -> Mapping[str, Array]:
+        """The arrays themselves, for the engine.
+
+        Raises:
+            UsageError: if they have been given back.
+        """
+        if self.given_back:
+            raise UsageError("the parameters were given back after the first pass, as `inference_only` asks for")
+        return self._arrays
+
+    def give_back(self) -> None:
+        """Let go of the arrays: they are freed when nobody else uses them."""
+        self.given_back = True
+        self._arrays, self._exposed = {}, {}
+
     def __getitem__(self, name: str) -> Array:
         self._handed_out = True
+        if name not in self.arrays:
+            raise KeyError(name)
         return self._exposed[name][...]
 
     def __iter__(self) -> Iterator[str]:

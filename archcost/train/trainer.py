@@ -273,5 +273,7 @@ def _check(network: Network, dataset: Dataset, epochs: int, loss: str, smoothing
         raise UsageError(f"{graph.name}: training needs an output of (classes,), not {shape_text(outputs)}")
     if outputs[0] != classes and not (outputs[0] == 1 and classes == 2 and loss == "bce"):
         raise UsageError(f"{graph.name} has {outputs[0]} outputs, but {dataset.name} has {classes} classes")
+    if network.inference_only:
+        raise UsageError(f"{graph.name} was made with `inference_only`: it cannot be trained")
     if not network.trained:
         raise UsageError(f"{graph.name}: all layers are frozen; there is nothing to train")
