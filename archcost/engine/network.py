@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from archcost.engine.inference import Inference
 from archcost.engine.initial import initial_tensors
-from archcost.engine.lowering import Lowered, Setting
+from archcost.engine.lowering import Setting
 from archcost.engine.memory import Memory
 from archcost.engine.plan import logits_of
 from archcost.engine.program import Program, grouped
@@ -132,8 +132,7 @@ class Network:
         with self._lock:
             inference = self._ready(count)
             if inference.images == count:
-                self._fill(inference, batch)
-                inference.program.run(self.team)
+                inference.run(batch, self.team)
                 return [array.copy() for array in results(inference)]
             return self._in_parts(inference, batch, results)
 
@@ -210,7 +209,8 @@ class Network:
         targets = self._labels(labels, count)
         with self._lock:
             training = self._step(count)
-            self._fill(training.lowered, batch)
+            for plain, values in zip(training.lowered.inputs.values(), batch):
+                plain[...] = values
             training.labels[:] = targets
             self._random[:, 1] += 1
             training.program.run(self.team)
@@ -230,10 +230,6 @@ class Network:
                 checkpoint_activations=self.checkpoint_activations,
             )  # fmt: skip
         return self._training[images]
-
-    def _fill(self, program: Inference | Lowered, batch: list[Array]) -> None:
-        for plain, values in zip(program.inputs.values(), batch):
-            plain[...] = values
 
     def _batch(self, images: Images) -> list[Array]:
         """Return the inputs as arrays of the right shapes, one for each input of the graph."""

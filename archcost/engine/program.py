@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from archcost.engine.team import Team
 from archcost.kernels.step import WORDS, Step
+
+Places = tuple[np.ndarray[Any, np.dtype[np.intp]], np.ndarray[Any, np.dtype[np.intp]]]
+"""Rows and columns of arguments."""
+
+FIRST_ARGUMENT = 1
+"""Column of a step's first argument: the counter stands before it."""
 
 
 class Program:
@@ -30,6 +37,16 @@ class Program:
         for index, step in enumerate(steps):
             self._rows[index, 0] = self._counters[index].ctypes.data
             self._rows[index, 1 : 1 + len(step.arguments)] = step.arguments
+
+    def arguments_in(self, array: np.ndarray[Any, Any]) -> Places:
+        """Return the arguments that are addresses of elements of ``array``."""
+        start = array.ctypes.data
+        rows, columns = np.nonzero((self._rows >= start) & (self._rows < start + array.nbytes))
+        return rows, columns
+
+    def move(self, places: Places, distance: int) -> None:
+        """Let these arguments point ``distance`` bytes further."""
+        self._rows[places] += distance
 
     def run(self, team: Team) -> None:
         """Run all steps on the threads of ``team``; only one run of a program at a time."""

@@ -74,3 +74,23 @@ def test_nothing_is_trained(graph: Graph, images: Images) -> None:
     split = Split(np.zeros((4, 3, 32, 32), np.uint8), np.zeros(4, np.int64))
     with pytest.raises(UsageError, match="it cannot be trained"):
         Trainer(network, Dataset("zeros", tuple("abcdefghij"), split, split))
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_images_are_read_where_they_lie(graph: Graph, images: Images, count: int) -> None:
+    network = Network(graph, seed=3, threads=2)
+    expected = network(images[:count].astype(np.float64))  # another element type is copied
+    inference = network._ready(count)
+    inference.inputs["input"][...] = 0
+    found = network(np.ascontiguousarray(images[:count]))
+    np.testing.assert_array_equal(found, expected)
+    assert not inference.inputs["input"].any()
+    # The program reads its own array again afterwards.
+    inference.program.run(network.team)
+    np.testing.assert_array_equal(next(iter(inference.outputs.values())), network(np.zeros_like(images[:count])))
+
+
+def test_images_in_another_order_of_memory_are_copied(graph: Graph, images: Images) -> None:
+    network = Network(graph, seed=3, threads=2)
+    np.testing.assert_array_equal(network(np.asfortranarray(images)), network(images))
+    np.testing.assert_array_equal(network(np.repeat(images, 2, axis=0)[::2]), network(images))
