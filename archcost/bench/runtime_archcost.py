@@ -50,7 +50,7 @@ def _network(case: Case, folder: Path, threads: int, *, inference_only: bool = F
 
     None of its arrays is kept: who holds one may write into it, and weights would be packed before every pass.
     """
-    network = Network(graph_of(case), threads=threads, inference_only=inference_only)
+    network = Network(graph_of(case), threads=threads, initial="zeros", inference_only=inference_only)
     weights = Weights(folder)
     for tensors in (network.parameters, network.buffers):
         for name in tensors:

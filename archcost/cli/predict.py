@@ -72,7 +72,9 @@ def command(
     options = requested(input_size, num_classes, pairs)
     if weights is None and not model.endswith(".onnx"):
         raise UsageError(f"{model} has no weights of its own: give `--weights FILE`")
-    network = Network(open_model(model, options), threads=threads, inference_only=True)
+    # What a file may leave out is drawn; else drawing would be in vain.
+    initial = None if partial else "zeros"
+    network = Network(open_model(model, options), threads=threads, initial=initial, inference_only=True)
     graph = network.graph
     classes = class_count(network)
     names = read_labels(Path(labels), classes) if labels else []

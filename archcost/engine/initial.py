@@ -40,6 +40,9 @@ STORED, NO_LAYER = Rule("normal", lambda _: 0.02), Layer(1, 1, 0, head=False)
 """A Parameter is a position embedding or the like: Dosovitskiy et al. 2021 draw them from a normal distribution of 0.02
 (the authors' code); graphs from files bring their values along."""
 
+ZEROS = "zeros"
+"""In place of a recipe: nothing is drawn, for a caller who sets all parameters himself, as from a file."""
+
 LARGEST_SEED = 2**63 - 1
 
 CHUNK = 2**18
@@ -69,9 +72,10 @@ def initial_tensors(
         graph: the network.
         seed: of all values, from 0.
         dtype: "float32" or "float64"; the values are drawn in float32.
-        initial: name of a recipe; None for the one of the catalogue's network of the graph's name, or else "he".
+        initial: name of a recipe; None for the one of the catalogue's network of the graph's name, or else "he";
+            "zeros": no parameter is drawn.
         threads: how many draw.
-        into: arrays by name that parameters are put into; for other names there are new ones.
+        into: zeroed arrays by name that parameters are put into; for other names there are new ones.
 
     Returns:
         Parameters and buffers, in the graph's shapes.
@@ -81,7 +85,7 @@ def initial_tensors(
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"`seed` (={seed!r}) must be an integer from 0 to 2**63 - 1")
-    recipe = RECIPES[recipe_name(graph, initial)]
+    recipe = None if initial == ZEROS else RECIPES[recipe_name(graph, initial)]
     into = into or {}
     parameters: dict[str, Array] = {}
     buffers: dict[str, Array] = {}
@@ -95,6 +99,9 @@ def initial_tensors(
                 full = f"{node.name}.{name}"
                 # Drawn where it belongs if the precision lets it: large networks have no room for a second copy.
                 place = draw.place = into.get(full)
+                if recipe is None:
+                    parameters[full] = np.zeros(shape, dtype) if place is None else place
+                    continue
                 value = _parameter(node, name, shape, recipe, layers.get(node.name), draw)
                 if place is None:
                     place = np.ascontiguousarray(value, dtype)
@@ -126,7 +133,7 @@ def recipe_name(graph: Graph, initial: str | None = None) -> RecipeName:
         if name == initial:
             found: RecipeName = name
             return found
-    names = ", ".join(map(repr, RECIPES))
+    names = ", ".join(map(repr, (*RECIPES, ZEROS)))
     raise UsageError(f"`initial` (={initial!r}) must be one of {names}{did_you_mean(str(initial), RECIPES)}")
 
 

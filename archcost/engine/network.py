@@ -42,7 +42,8 @@ class Network:
         threads: how many compute; None for ``ARCHCOST_THREADS`` or all processors. Results do not depend on it.
         freeze: patterns of layers or scopes whose parameters get no gradient (``summary --freeze``).
         check_finite: refuse inputs that hold NaN or infinity.
-        initial: recipe of the first parameter values (``engine.recipes``); None for the architecture's own.
+        initial: recipe of the first parameter values (``engine.recipes``); None for the architecture's own; "zeros"
+            where all are written anyway.
         checkpoint_activations: training keeps few activations and computes the others again on the way back: less
             memory, more work, the same gradients bit by bit (``archcost.recomputation``).
         inference_only: give the plain parameters back when the first pass has packed them, as much memory as they are:

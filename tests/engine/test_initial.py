@@ -266,6 +266,16 @@ def test_a_network_takes_the_recipe_by_name() -> None:
         Network(graph, initial="glorrot")
 
 
+def test_parameters_that_are_set_anyway_need_not_be_drawn() -> None:
+    graph = load("lenet5_1998")
+    network = Network(graph, initial="zeros")
+    assert not any(value.any() for value in network.parameters.values())
+    drawn = Network(graph)
+    assert network.parameters.keys() == drawn.parameters.keys()
+    for name, value in drawn.buffers.items():
+        np.testing.assert_array_equal(network.buffers[name], value, err_msg=name)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "0"])
 def test_a_seed_is_a_number_from_zero(seed: Any) -> None:
     with pytest.raises(UsageError, match=r"`seed` \(=.*\) must be an integer from 0 to 2\*\*63 - 1"):
