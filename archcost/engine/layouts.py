@@ -17,7 +17,7 @@ from archcost.graph import Graph, Node
 from archcost.kernels import sample_conv
 from archcost.kernels.conv import Fusion
 from archcost.kernels.dense import forward_parts
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import NO_HALO, Array, Blocked
 from archcost.kernels.operation import Kernels, Operation
 from archcost.kernels.plain import conversion
 from archcost.kernels.samples import entered, exchanged, spread_shape
@@ -96,7 +96,7 @@ class Layout(NamedTuple):
         if not self.samples:
             return tensor
         images = tensor.images * tensor.lanes
-        return Blocked.make(images, shape, ((0, 0), (0, 0)), tensor.lanes, tensor.memory.dtype)
+        return Blocked.make(images, shape, NO_HALO, tensor.lanes, tensor.memory.dtype)
 
     def read(self, tensor: Blocked, usual: Blocked) -> list[Step]:
         """Return the steps that copy a tensor to its usual form."""

@@ -12,12 +12,13 @@ from functools import partial
 
 import numpy as np
 
+from archcost.engine.borders import narrow_inputs
 from archcost.engine.fusion import Chain, pairs_allowed
 from archcost.engine.layouts import Layout, training_layout
 from archcost.engine.memory import Key, Memory
 from archcost.engine.plan import ALONE, VALUE, Plan, Work, logits_of
 from archcost.engine.stages import first_stage
-from archcost.engine.tensors import image_shape, narrow_inputs, views
+from archcost.engine.tensors import image_shape, views
 from archcost.graph import Graph, Node
 from archcost.kernels import layers, narrow
 from archcost.kernels.border import cleared

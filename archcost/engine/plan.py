@@ -12,15 +12,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from archcost.engine.borders import halos, wider
 from archcost.engine.fusion import Chain, activated, chains, normalised, pairs
 from archcost.engine.joined import with_parts
 from archcost.engine.memory import Key, Need
 from archcost.engine.sharing import Back, gradient_owners
 from archcost.engine.stages import Stage, StageRule
-from archcost.engine.tensors import NO_HALO, aliases, halos, map_shapes, wider
+from archcost.engine.tensors import aliases, map_shapes
 from archcost.geometry import Sides
 from archcost.graph import Graph, Node
 from archcost.kernels.layers import FastPlan, direct, gradient_halo
+from archcost.kernels.layout import NO_HALO
 from archcost.liveness import depending, read_back
 from archcost.ops import Input, Softmax
 from archcost.ops.activation import Activation

@@ -15,7 +15,7 @@ from archcost.graph import Graph
 from archcost.kernels import loss as losses
 from archcost.kernels.accumulate import accumulated
 from archcost.kernels.arena import side_by_side
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import NO_HALO, Array, Blocked
 from archcost.kernels.plain import conversion
 from archcost.kernels.step import Step
 from archcost.recomputation import Recomputation, recomputation
@@ -85,7 +85,7 @@ class Training:
                 logits, self.labels, setting.precision, gradient=back.source, smoothing=smoothing
             )
         else:
-            goals = Blocked.make(images, logits.shape, ((0, 0), (0, 0)), logits.lanes, setting.precision)
+            goals = Blocked.make(images, logits.shape, NO_HALO, logits.lanes, setting.precision)
             goals_steps = [conversion("write", goals, self.goals, setting.machine, setting.precision)]
             function = losses.binary_cross_entropy if loss == "bce" else losses.mean_squared_error
             self.loss = function(logits, goals, setting.precision, gradient=back.source)

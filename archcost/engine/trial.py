@@ -19,8 +19,8 @@ from archcost.engine.program import Program
 from archcost.geometry import Pair, Sides
 from archcost.kernels import layers, winograd_plan
 from archcost.kernels.conv import Fusion, correlate
-from archcost.kernels.layers import NO_HALO, Layer, Place
-from archcost.kernels.layout import Blocked
+from archcost.kernels.layers import Layer, Place
+from archcost.kernels.layout import NO_HALO, Blocked
 from archcost.kernels.passes import forward_halo
 from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reduce import channel_sums

@@ -14,7 +14,7 @@ import numpy as np
 from archcost.geometry import Shape, product
 from archcost.kernels.channels import masked
 from archcost.kernels.elementary import MASKED
-from archcost.kernels.layout import Blocked
+from archcost.kernels.layout import NO_HALO, Blocked
 from archcost.kernels.moves import moved
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.places import is_map
@@ -22,8 +22,6 @@ from archcost.kernels.pointwise import Operand, constant, fitted, pointwise
 from archcost.kernels.reduction import summed_to
 from archcost.kernels.step import Step
 from archcost.ops import Add, Div, Maximum, Mean, Minimum, Mul, Op, Pow, Sub
-
-NO_HALO = ((0, 0), (0, 0))
 
 FORMULA: dict[type[Op], str] = {
     Add: "add", Mul: "multiply", Sub: "subtract", Div: "divide", Pow: "power", Minimum: "smallest",

@@ -6,7 +6,7 @@ from typing import cast
 
 from archcost.kernels import normalise
 from archcost.kernels.channels import masked
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import NO_HALO, Array, Blocked
 from archcost.kernels.normalise import summed_to_array
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.places import is_map
@@ -15,8 +15,6 @@ from archcost.kernels.pointwise import Operand, constant, pointwise
 from archcost.kernels.reduce import channel_sums, collected
 from archcost.kernels.step import Step
 from archcost.ops import InstanceNorm
-
-NO_HALO = ((0, 0), (0, 0))
 
 
 def _is_map(operation: Operation) -> bool:

@@ -8,13 +8,11 @@ from typing import NamedTuple, cast
 
 from archcost.geometry import Pair, Shape, Sides, pair, resolve
 from archcost.kernels import winograd_plan
-from archcost.kernels.layout import Blocked
+from archcost.kernels.layout import NO_HALO, Blocked
 from archcost.kernels.panels import Filters
 from archcost.kernels.passes import Window, forward_halo, spread_halo
 from archcost.kernels.target import ELEMENT_BYTES, Precision, Target
 from archcost.ops import Conv2d, ConvTranspose2d, Linear, Op, PartialConv2d
-
-NO_HALO: Sides = ((0, 0), (0, 0))
 
 
 class Layer(NamedTuple):

@@ -21,6 +21,8 @@ Array = npt.NDArray[np.floating]
 
 CACHE_LINE = 64
 
+NO_HALO: Sides = ((0, 0), (0, 0))
+
 
 def aligned(elements: int, dtype: npt.DTypeLike) -> Array:
     """Return a zeroed array whose first element lies at a multiple of a cache line."""
@@ -84,7 +86,7 @@ class Blocked:
         """Return a tensor that only has a shape: nobody reads or writes its elements."""
         channels, height, width = shape
         size = (images, -(-channels // lanes), height, width, lanes)
-        return cls(images, shape, ((0, 0), (0, 0)), lanes, np.broadcast_to(np.zeros((), dtype), size))
+        return cls(images, shape, NO_HALO, lanes, np.broadcast_to(np.zeros((), dtype), size))
 
     @property
     def pixel_step(self) -> int:

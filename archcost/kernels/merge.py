@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from archcost.kernels import arithmetic
-from archcost.kernels.layout import Blocked
+from archcost.kernels.layout import NO_HALO, Blocked
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.pointwise import Operand, fitted, pointwise
 from archcost.kernels.reduce import channel_sums, collected
 from archcost.kernels.reduce_axes import reduced
 from archcost.kernels.step import Step
 from archcost.ops import Add, Mul
-
-NO_HALO = ((0, 0), (0, 0))
 
 
 def forward(operation: Operation) -> list[Step]:

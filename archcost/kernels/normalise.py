@@ -8,15 +8,13 @@ import numpy as np
 
 from archcost.geometry import Shape, product
 from archcost.kernels.along import along, single
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import NO_HALO, Array, Blocked
 from archcost.kernels.moves import lanes_cleared
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.places import Places, array_lines, groups_of, groups_of_all
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision
 from archcost.ops import InstanceNorm, LayerNorm
-
-NO_HALO = ((0, 0), (0, 0))
 
 
 def _axes(operation: Operation) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import NO_HALO, Array, Blocked
 from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
@@ -313,4 +313,4 @@ def _pieces(blocked: Blocked, steps: Steps, group: int, grouped: bool) -> tuple[
 
 def channel_vector(values: Array, lanes: int) -> Blocked:
     """Return a tensor to hold one number for each channel, for ``conversion`` to fill from a parameter."""
-    return Blocked.make(1, values.shape[:1], ((0, 0), (0, 0)), lanes, values.dtype)
+    return Blocked.make(1, values.shape[:1], NO_HALO, lanes, values.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from archcost.geometry import Shape, product
-from archcost.kernels.layout import Blocked
+from archcost.kernels.layout import NO_HALO, Blocked
 from archcost.kernels.moves import lanes_cleared, moved
 from archcost.kernels.places import is_map, is_vector
 from archcost.kernels.plain import Steps, conversion
@@ -34,14 +34,14 @@ def rows_of(tensor: Blocked, shape: Shape) -> Blocked | None:
     memory = np.lib.stride_tricks.as_strided(
         tensor.memory, (tensor.images, features // lanes, rows, 1, lanes), strides
     )  # fmt: skip
-    return Blocked(tensor.images, (features, rows, 1), ((0, 0), (0, 0)), lanes, memory, channels_last=True)
+    return Blocked(tensor.images, (features, rows, 1), NO_HALO, lanes, memory, channels_last=True)
 
 
 def empty_rows(tensor: Blocked, shape: Shape) -> Blocked:
     """Return a map for a copy of a tensor: the channels are its last axis."""
     rows, _, features = rows_shape(shape)
     made = Blocked.make(
-        tensor.images, (features, rows, 1), ((0, 0), (0, 0)), tensor.lanes, tensor.memory.dtype
+        tensor.images, (features, rows, 1), NO_HALO, tensor.lanes, tensor.memory.dtype
     )  # fmt: skip
     return Blocked(made.images, made.shape, made.halo, made.lanes, made.memory, channels_last=True)
 

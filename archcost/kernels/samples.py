@@ -10,12 +10,10 @@ addition) serves both. Only layers that mix channels differ (``sample_conv``), a
 from __future__ import annotations
 
 from archcost.geometry import Shape, Sides
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import NO_HALO, Array, Blocked
 from archcost.kernels.plain import Direction, Steps, conversion
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision, Target
-
-NO_HALO: Sides = ((0, 0), (0, 0))
 
 
 def spread_shape(shape: Shape, lanes: int) -> tuple[int, ...]:
