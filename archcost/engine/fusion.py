@@ -10,15 +10,14 @@ follows from the BatchNorm's. ``ARCHCOST_FUSED_NORM=off`` leaves these operators
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from archcost.engine.tensors import channels_last_nodes
-from archcost.errors import UsageError
 from archcost.graph import Graph, Node
 from archcost.kernels.activation import fused_name
 from archcost.kernels.layers import FastPlan, Layer, convolution_layer
+from archcost.kernels.switches import switched_on
 from archcost.ops import Add, BatchNorm2d, Conv2d, Identity, Linear, Mul
 from archcost.ops.dropout import RandomMask
 
@@ -146,7 +145,7 @@ def pairs_allowed() -> bool:
     Raises:
         UsageError: if the variable is neither "on" nor "off".
     """
-    return _switched_on("ARCHCOST_FUSED_PAIRS")
+    return switched_on("ARCHCOST_FUSED_PAIRS")
 
 
 def _followers(graph: Graph) -> Callable[[str], Node | None]:
@@ -201,14 +200,7 @@ def allowed() -> bool:
     Raises:
         UsageError: if the variable is neither "on" nor "off".
     """
-    return _switched_on("ARCHCOST_FUSED_NORM")
-
-
-def _switched_on(name: str) -> bool:
-    value = os.environ.get(name, "on")
-    if value not in ("on", "off"):
-        raise UsageError(f"{name} (={value!r}) must be on or off")
-    return value == "on"
+    return switched_on("ARCHCOST_FUSED_NORM")
 
 
 def normalised(

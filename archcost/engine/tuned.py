@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from archcost.kernels.compiled import folder
 from archcost.kernels.layers import NO_CHOICES, Choice, Choices, Layer, Place, convolution_layer
 from archcost.kernels.panels import Filters
 from archcost.kernels.passes import Window
+from archcost.kernels.switches import switched_on
 from archcost.ops import Conv2d
 from archcost.processor import processor
 
@@ -42,10 +42,7 @@ def allowed() -> bool:
     Raises:
         UsageError: if the variable is neither "on" nor "off".
     """
-    value = os.environ.get("ARCHCOST_TUNING", "on")
-    if value not in ("on", "off"):
-        raise UsageError(f"ARCHCOST_TUNING (={value!r}) must be on or off")
-    return value == "on"
+    return switched_on("ARCHCOST_TUNING")
 
 
 def file_of(graph: Graph, images: int, setting: Setting) -> Path:

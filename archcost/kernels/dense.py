@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numba import njit
 
-from archcost.kernels import compiled, conv
+from archcost.kernels import compiled, conv, plain_dense
 from archcost.kernels.layout import Blocked
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.operation import Gradient, Operation
@@ -41,7 +41,7 @@ def forward_parts(operation: Operation, fusion: conv.Fusion | None = None) -> co
     """
     fusion = fusion or conv.Fusion()
     if not _by_rows(operation, fusion.residual):
-        return conv.forward_parts(operation, fusion)
+        return _multiplied(operation, fusion)
     setting = operation.machine, operation.precision
     (shape,), output_shape = operation.input_shapes, operation.output_shape
     steps, source = to_rows(operation.inputs[0], shape, *setting)
@@ -55,9 +55,16 @@ def forward_parts(operation: Operation, fusion: conv.Fusion | None = None) -> co
         operation, inputs=(source,), output=output, input_shapes=(rows_shape(shape),),
         output_shape=rows_shape(output_shape),
     )  # fmt: skip
-    parts = conv.forward_parts(rows, replace(fusion, residual=residual))
+    parts = _multiplied(rows, replace(fusion, residual=residual))
     back = [] if view else from_rows(output, operation.output, output_shape, *setting, adds=False)
     return conv.Parts(parts.pack, [*steps, *parts.compute, *back])
+
+
+def _multiplied(operation: Operation, fusion: conv.Fusion) -> conv.Parts:
+    """Return the steps of a layer whose last axis is the tensors' channels."""
+    if fusion.scale is None and fusion.shift is None and plain_dense.suits(operation):
+        return conv.Parts(*plain_dense.forward(operation, fusion.residual, fusion.activation))
+    return conv.forward_parts(operation, fusion)
 
 
 def linear(operation: Operation) -> list[Step]:

@@ -6,13 +6,12 @@ many (F(4x4, 3x3)) or almost twice as many (F(2x2, 3x3)) as those of the direct 
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
-from archcost.errors import UsageError
 from archcost.geometry import Pair, Sides
 from archcost.kernels.panels import Filters
 from archcost.kernels.passes import Window
+from archcost.kernels.switches import switched_on
 from archcost.kernels.target import Target
 
 TRANSFORM_CYCLES = {2: (34.0, 30.0), 4: (110.0, 90.0)}
@@ -60,10 +59,7 @@ def allowed() -> bool:
     Raises:
         UsageError: if the variable is neither "on" nor "off".
     """
-    value = os.environ.get("ARCHCOST_WINOGRAD", "on")
-    if value not in ("on", "off"):
-        raise UsageError(f"ARCHCOST_WINOGRAD (={value!r}) must be on or off")
-    return value == "on"
+    return switched_on("ARCHCOST_WINOGRAD")
 
 
 def fits(filters: Filters, window: Window) -> bool:
