@@ -285,9 +285,7 @@ def backward(gradient: Gradient) -> list[Step]:
     if "weight" in gradient.parameters:
         larger, smaller = (output, source) if layer.spreads else (source, output)
         steps += weight_gradient(layer.filters, layer.window, larger, smaller, gradient.parameters["weight"], *setting)
-    if "bias" in gradient.parameters:
-        step, sums = channel_sums("value", output, [Operand.exact(output)], *setting, [output])
-        steps += [step, collected(sums, 0, output, gradient.parameters["bias"], setting.precision)]
+    steps += bias_gradient(gradient)
     if target is not None:
         residual = target if gradient.adds[0] else None
         function = correlate if layer.spreads else spread
@@ -303,3 +301,12 @@ def backward(gradient: Gradient) -> list[Step]:
         )
         steps += [*parts.pack, *parts.compute]
     return steps
+
+
+def bias_gradient(gradient: Gradient) -> list[Step]:
+    """Return the steps of the gradient to the bias, if one is wanted."""
+    if "bias" not in gradient.parameters:
+        return []
+    output, (machine, precision) = gradient.output, (gradient.forward.machine, gradient.forward.precision)
+    step, sums = channel_sums("value", output, [Operand.exact(output)], machine, precision, [output])
+    return [step, collected(sums, 0, output, gradient.parameters["bias"], precision)]

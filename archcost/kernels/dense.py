@@ -77,7 +77,7 @@ def linear_backward(gradient: Gradient) -> list[Step]:
     """Return the steps of a dense layer's gradients: to the input, the weight and the bias."""
     operation, (target,) = gradient.forward, gradient.inputs
     if not _by_rows(operation, gradient.output, target):
-        return conv.backward(gradient)
+        return _taken_back(gradient)
     setting = operation.machine, operation.precision
     (shape,), output_shape = operation.input_shapes, operation.output_shape
     steps, source = to_rows(operation.inputs[0], shape, *setting)
@@ -89,10 +89,15 @@ def linear_backward(gradient: Gradient) -> list[Step]:
         output_shape=rows_shape(output_shape),
     )  # fmt: skip
     adds = gradient.adds[0] and wanted is not None
-    steps += [*copies, *conv.backward(Gradient(rows, above, (below,), (adds,), gradient.parameters))]
+    steps += [*copies, *_taken_back(Gradient(rows, above, (below,), (adds,), gradient.parameters))]
     if target is not None and below is not None and wanted is None:
         steps += from_rows(below, target, shape, *setting, adds=gradient.adds[0])
     return steps
+
+
+def _taken_back(gradient: Gradient) -> list[Step]:
+    """Return the steps of the gradients of a layer whose last axis is the tensors' channels."""
+    return plain_dense.backward(gradient) if plain_dense.suits_backward(gradient) else conv.backward(gradient)
 
 
 def radial_step(precision: Precision, backward: bool) -> Any:

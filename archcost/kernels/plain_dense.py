@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from archcost.kernels.conv import bias_gradient
 from archcost.kernels.dot_rows import dot_products
 from archcost.kernels.layout import Array, Blocked, aligned
-from archcost.kernels.operation import Operation
+from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.packing import packed_biases
-from archcost.kernels.plain import Steps, conversion
+from archcost.kernels.plain import Direction, Steps, conversion
+from archcost.kernels.plain_gradient import input_gradient, weight_gradient
 from archcost.kernels.step import Step
 from archcost.kernels.switches import switched_on
 from archcost.kernels.target import Precision, Target
@@ -60,20 +62,55 @@ def forward(operation: Operation, residual: Blocked | None, activation: str) -> 
     return prepared, [*copies, step]
 
 
+def suits_backward(gradient: Gradient) -> bool:
+    """Return whether a layer's gradients are computed from and to plain arrays: its inputs fill whole vectors."""
+    weight = gradient.forward.parameters["weight"]
+    return suits(gradient.forward) and weight.shape[1] % gradient.output.lanes == 0
+
+
+def backward(gradient: Gradient) -> list[Step]:
+    """Return the steps of the gradients of a layer: to the weight, the bias and the input."""
+    operation, (target,) = gradient.forward, gradient.inputs
+    (source,), setting = operation.inputs, (operation.machine, operation.precision)
+    steps, above = plain_rows(gradient.output, *setting)
+    if "weight" in gradient.parameters:
+        copies, plain = plain_rows(source, *setting)
+        keep = source, gradient.output
+        steps += [*copies, weight_gradient(above, plain, gradient.parameters["weight"], *setting, keep=keep)]
+    steps += bias_gradient(gradient)
+    if target is not None:
+        weight, direct = operation.parameters["weight"], is_plain(target)
+        below = rows_of(target) if direct else empty_rows(target)
+        adds, keep = gradient.adds[0], (target, gradient.output)
+        steps.append(input_gradient(above, weight, below, *setting, adds=adds and direct, keep=keep))
+        if not direct:
+            way: Direction = "add" if adds else "write"
+            steps.append(conversion(way, target, below, *setting, steps=_steps(target, below)))
+    return steps
+
+
 def plain_rows(tensor: Blocked, machine: Target, precision: Precision) -> tuple[list[Step], Array]:
     """Return the elements of each image in the graph's order, (N, at least C * H * W), in whole vectors.
 
     Returns:
         The steps that copy them, and the array: a view of the tensor without any steps, if it is a vector.
     """
-    _, height, width = tensor.shape
-    element = tensor.memory.itemsize
     if is_plain(tensor):
-        size = tensor.images, tensor.memory.shape[1] * tensor.lanes
-        return [], np.lib.stride_tricks.as_strided(tensor.memory, size, (tensor.image_step, element))
+        return [], rows_of(tensor)
     copy = empty_rows(tensor)
-    steps = Steps(copy.strides[0], height * width * element, width * element, element)
-    return [conversion("read", tensor, copy, machine, precision, steps=steps)], copy
+    return [conversion("read", tensor, copy, machine, precision, steps=_steps(tensor, copy))], copy
+
+
+def rows_of(tensor: Blocked) -> Array:
+    """Return the elements of vectors, (N, C) in whole vectors, as a view."""
+    size = tensor.images, tensor.memory.shape[1] * tensor.lanes
+    return np.lib.stride_tricks.as_strided(tensor.memory, size, (tensor.image_step, tensor.memory.itemsize))
+
+
+def _steps(tensor: Blocked, rows: Array) -> Steps:
+    """Return the distances of a map's elements in rows of the graph's order."""
+    _, height, width = tensor.shape
+    return Steps(rows.strides[0], height * width * rows.itemsize, width * rows.itemsize, rows.itemsize)
 
 
 def is_plain(tensor: Blocked) -> bool:

@@ -1,0 +1,209 @@
+"""The gradients of a dense layer between plain arrays: the weight (outputs, inputs) and inputs (samples, inputs).
+
+    to_input[sample, k] = sum over outputs of above[sample, output] * weight[output, k]
+    to_weight[output, k] = sum over samples of above[sample, output] * inputs[sample, k]
+
+Both are the sum of the micro-kernel: the output's gradient is the one number, and the vectors lie along the inputs, in
+the weight or the samples as they are. No sum of one part of the weight needs another, so that every element of the
+weight is read, or its gradient written, once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit
+
+from archcost.kernels import compiled
+from archcost.kernels.layout import Array, aligned
+from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.microkernel import Tile
+from archcost.kernels.panels import fitting_vectors, pieces
+from archcost.kernels.step import Step, tabled
+from archcost.kernels.target import Precision, Target
+from archcost.kernels.units import next_near
+from archcost.kernels.weight_gradient import unrolled
+
+UNITS = 8
+"""Parts of the inputs, of which a thread takes one at a time: its rows of the weight are stretches of some KiB."""
+
+OUTPUTS_AT_ONCE = 16
+"""Rows of the weight that go past all sums of a part before the next ones do: so many streams from memory."""
+
+VECTORS = 3
+"""Vectors of a tile of many samples."""
+
+SIDES = {16: 3, 32: 5}
+"""Registers -> rows and vectors of a tile of the weight's gradient: as square as they allow."""
+
+
+def input_step() -> Any:
+    """Return the step function of the gradient to the inputs."""
+    return add_rows
+
+
+@njit(nogil=True)
+def add_rows(row: int, thread: int, threads: int) -> None:
+    """Compute every part of the inputs.
+
+    Arguments: parts, table of their first tiles and the end; table of tiles of k; tiles of samples, their table;
+    outputs, outputs at once; gradient of the output, bytes to its next sample; weight, bytes to its next row; gradient
+    of the input, bytes to its next sample, whether it is added to; zeros; offsets of the only tap; bytes of a vector.
+    """
+    words = numba.carray(integers(row), (40,), np.int64)
+    parts, tiles, outputs, at_once, size = words[1], words[4], words[6], words[7], words[17]
+    part_table = numba.carray(integers(words[2]), (parts + 1,), np.int64)
+    vector_table = numba.carray(integers(words[3]), (part_table[parts], 3), np.int64)
+    tile_table = numba.carray(integers(words[5]), (tiles, 2), np.int64)
+    record = np.zeros(20, np.int64)
+    record[3], record[4], record[6], record[7], record[9] = 1, words[16], size, words[15], size
+    record[15], record[16] = words[16], size
+    unit = next_near(row, -1, thread, threads, parts)
+    while unit < parts:
+        for first in range(0, outputs, at_once):
+            record[5] = min(at_once, outputs - first)
+            adds = words[14] or first
+            for place in range(part_table[unit], part_table[unit + 1]):
+                record[1] = words[10] + first * words[11] + vector_table[place, 0]
+                for tile in range(tiles):
+                    sample = tile_table[tile, 0]
+                    record[0] = words[8] + sample * words[9] + first * words[18]
+                    record[2] = words[12] + sample * words[13] + vector_table[place, 0]
+                    record[8] = record[2] if adds else 0
+                    call_tile(vector_table[place, 1 + tile_table[tile, 1]], record.ctypes.data)
+        unit = next_near(row, unit, thread, threads, parts)
+
+
+def input_gradient(
+    above: Array, weight: Array, target: Array, machine: Target, precision: Precision, *, adds: bool, keep: object
+) -> Step:
+    """Return the step of the gradient to the inputs.
+
+    Args:
+        above: gradient of the output (samples, at least the outputs).
+        weight: (outputs, inputs), the inputs in whole vectors; read when the step runs.
+        target: gradient of the inputs (samples, inputs).
+        machine: which vectors there are.
+        precision: element type.
+        adds: add to what is there.
+        keep: what the arrays are views of.
+    """
+    (outputs, inputs), images = weight.shape, len(target)
+    size, lanes = weight.itemsize, machine.lanes(precision)
+    samples, starts = _pieces(images, machine.tile_pixels(VECTORS))
+    widths = max(samples), min(samples)
+    vectors, places = _pieces(inputs // lanes, max(VECTORS, fitting_vectors(widths[0], inputs // lanes, machine)))
+    unroll = unrolled(outputs)
+
+    def kernel(count: int, width: int) -> int:
+        steps = (above.strides[0], target.strides[0]) if count > 1 else (machine.vector_bytes,) * 2
+        return _kernel(
+            Tile(count, width, 1, steps[0], size, steps[1], unroll, weight_step=weight.strides[0]), machine, precision
+        )
+
+    table = tabled(
+        [
+            (place * machine.vector_bytes, *(kernel(count, width) for count in widths))
+            for width, place in zip(vectors, places)
+        ]
+    )
+    parts = np.cumsum([0, *pieces(len(vectors), -(-len(vectors) // UNITS))], dtype=np.int64)
+    tiles = tabled([(start, int(count != widths[0])) for count, start in zip(samples, starts)])
+    zeros, offsets = aligned(max(vectors) * lanes, precision), np.zeros(1, np.int64)
+    arguments = (
+        len(parts) - 1, parts.ctypes.data, table.ctypes.data, len(tiles), tiles.ctypes.data, outputs,
+        max(1, OUTPUTS_AT_ONCE // unroll) * unroll, above.ctypes.data, above.strides[0], weight.ctypes.data,
+        weight.strides[0], target.ctypes.data, target.strides[0], int(adds), zeros.ctypes.data, offsets.ctypes.data,
+        machine.vector_bytes, size,
+    )  # fmt: skip
+    function = compiled.address("step", "plain_gradient", "input_step")
+    arrays = (above, weight, target, parts, table, tiles, zeros, offsets, keep)
+    return Step(function, tuple(map(int, arguments)), arrays, mult_adds=images * outputs * inputs)
+
+
+def weight_step() -> Any:
+    """Return the step function of the gradient to the weight."""
+    return set_rows
+
+
+@njit(nogil=True)
+def set_rows(row: int, thread: int, threads: int) -> None:
+    """Compute some rows of the weight's gradient at a time.
+
+    Arguments: tiles of rows, their table; tiles of k, their table; samples; gradient of the output; inputs; gradient,
+    bytes to its next row; zeros; offsets of the only tap; bytes of a vector, of an element; tiles of rows of a unit.
+    """
+    words = numba.carray(integers(row), (40,), np.int64)
+    rows, tiles, size, per_unit = words[1], words[3], words[12], words[14]
+    row_table = numba.carray(integers(words[2]), (rows, 2), np.int64)
+    vector_table = numba.carray(integers(words[4]), (tiles, 3), np.int64)
+    record = np.zeros(20, np.int64)
+    record[3], record[4], record[5], record[6], record[7] = 1, words[11], words[5], size, words[10]
+    record[15], record[16] = words[11], size
+    units = (rows + per_unit - 1) // per_unit
+    unit = next_near(row, -1, thread, threads, units)
+    while unit < units:
+        for tile in range(unit * per_unit, min((unit + 1) * per_unit, rows)):
+            record[0] = words[6] + row_table[tile, 0] * words[13]
+            for place in range(tiles):
+                record[1] = words[7] + vector_table[place, 0]
+                record[2] = words[8] + row_table[tile, 0] * words[9] + vector_table[place, 0]
+                call_tile(vector_table[place, 1 + row_table[tile, 1]], record.ctypes.data)
+        unit = next_near(row, unit, thread, threads, units)
+
+
+def weight_gradient(
+    above: Array, source: Array, gradient: Array, machine: Target, precision: Precision, *, keep: object
+) -> Step:
+    """Return the step of the gradient to the weight.
+
+    Args:
+        above: gradient of the output (samples, at least the outputs).
+        source: inputs (samples, inputs).
+        gradient: of the weight (outputs, inputs), the inputs in whole vectors; set.
+        machine: which vectors there are.
+        precision: element type.
+        keep: what the arrays are views of.
+    """
+    (outputs, inputs), images = gradient.shape, len(source)
+    size, lanes = gradient.itemsize, machine.lanes(precision)
+    side = SIDES[machine.registers]
+    rows, starts = _pieces(outputs, side)
+    heights = max(rows), min(rows)
+    vectors, places = _pieces(inputs // lanes, side)
+
+    def kernel(count: int, width: int) -> int:
+        tile = Tile(
+            count, width, 1, size, above.strides[0], gradient.strides[0], unrolled(images),
+            weight_step=source.strides[0],
+        )  # fmt: skip
+        return _kernel(tile, machine, precision)
+
+    table = tabled(
+        [
+            (place * machine.vector_bytes, *(kernel(count, width) for count in heights))
+            for width, place in zip(vectors, places)
+        ]
+    )
+    row_table = tabled([(start, int(count != heights[0])) for count, start in zip(rows, starts)])
+    zeros, offsets = aligned(max(vectors) * lanes, precision), np.zeros(1, np.int64)
+    arguments = (
+        len(row_table), row_table.ctypes.data, len(table), table.ctypes.data, images, above.ctypes.data,
+        source.ctypes.data, gradient.ctypes.data, gradient.strides[0], zeros.ctypes.data, offsets.ctypes.data,
+        machine.vector_bytes, size, max(1, min(4, len(row_table) // UNITS)),
+    )  # fmt: skip
+    function = compiled.address("step", "plain_gradient", "weight_step")
+    arrays = (above, source, gradient, row_table, table, zeros, offsets, keep)
+    return Step(function, tuple(map(int, arguments)), arrays, mult_adds=images * outputs * inputs, for_weights=True)
+
+
+def _pieces(length: int, longest: int) -> tuple[list[int], list[int]]:
+    """Return nearly equal pieces of a length, and where they start."""
+    sizes = pieces(length, longest)
+    return sizes, np.cumsum([0, *sizes[:-1]]).tolist()
+
+
+def _kernel(tile: Tile, machine: Target, precision: Precision) -> int:
+    return compiled.address("tile", "tiles", "tile_kernel", machine.name, precision, "Identity", *tile)
