@@ -24,9 +24,6 @@ from archcost.kernels.units import next_near
 STRETCH_BYTES = 2048
 """Bytes of each row and sample that are gone through together: those of a tile stay in the first cache level."""
 
-ALONE_BYTES = 24 * 1024
-"""The same of all samples together if they fit a tile: no weight is used twice then, and long stretches come faster."""
-
 AHEAD_BYTES = 1024
 """How far a tile of all samples reads ahead in its own rows."""
 
@@ -128,7 +125,8 @@ def dot_products(
     per_group = max(1, GROUP_SAMPLES // widths[0])
     vectors = inputs // lanes
     alone = len(sizes) == 1
-    longest = max(1, (ALONE_BYTES // widths[0] if alone else STRETCH_BYTES) // machine.vector_bytes)
+    # No weight is used twice if all samples fit a tile: the longer the stretches, the faster they come.
+    longest = vectors if alone else STRETCH_BYTES // machine.vector_bytes
     ends = [
         compiled.address("tile", "dot_tile", "end_kernel", machine.name, precision, activation, rows)
         for rows in (first, last)

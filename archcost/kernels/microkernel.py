@@ -21,6 +21,10 @@ Epilogue = Callable[[Code, Value], Value]
 """What is done to every output vector before it is stored: the fused activation."""
 
 
+READ_AHEAD = 1024
+"""Bytes that a tile reads ahead in each line of weights that lie in place: the next tiles' along the line."""
+
+
 class Tile(NamedTuple):
     """What is constant in one generated micro-kernel.
 
@@ -32,9 +36,10 @@ class Tile(NamedTuple):
         depth_step: bytes in the input from one k to the next.
         output_step: bytes in the output (and in the residual) from one pixel to the next.
         unroll: rounds of k written out; the depth is a multiple of it.
-        prefetch: read ahead the weights of the next panel while this one is used.
+        prefetch: read ahead the weights of the next panel while this one is used, or those in place behind the tile's.
         weight_step: bytes from the weights of one k to the next, for weights that are read where they lie; 0 for
             packed panels, in which vectors, k and taps follow one another.
+        streams: write outputs past the caches; they lie at multiples of a vector.
     """
 
     pixels: int
@@ -46,6 +51,7 @@ class Tile(NamedTuple):
     unroll: int = 1
     prefetch: bool = False
     weight_step: int = 0
+    streams: bool = False
 
 
 ARGUMENTS = (
@@ -100,7 +106,10 @@ def write_tile(code: Code, record: Value, tile: Tile, epilogue: Epilogue) -> Non
                     vectors = [
                         code.load(weights[0], first_byte + vector * code.vector_bytes) for vector in range(tile.vectors)
                     ]
-                if tile.prefetch:
+                if tile.prefetch and tile.weight_step:
+                    for place in weights:
+                        code.prefetch(place, step * tile.weight_step + READ_AHEAD)
+                elif tile.prefetch:
                     code.prefetch(ahead, step * 64)
                 for position, row in enumerate(_rows(code, pointer, steps, tile.rows)):
                     for pixel in range(tile.pixels):
@@ -112,7 +121,7 @@ def write_tile(code: Code, record: Value, tile: Tile, epilogue: Epilogue) -> Non
                             )
             return [
                 code.at(pointer, tile.unroll * tile.depth_step),
-                code.at(ahead, values["prefetch_step"]) if tile.prefetch else ahead,
+                code.at(ahead, values["prefetch_step"]) if tile.prefetch and not tile.weight_step else ahead,
                 *(code.at(place, tile.unroll * weight_step) for place in weights),
                 *accumulators,
             ]
@@ -128,6 +137,7 @@ def write_tile(code: Code, record: Value, tile: Tile, epilogue: Epilogue) -> Non
     before = [ahead] if tile.weight_step else [ahead, panel_start]
     sums = code.repeat(values["taps"], tap, [*before, *sums])[len(before) :]
     sums = _with_residual(code, values, tile, sums)
+    write = code.stream if tile.streams else code.store
     for vector in range(tile.vectors):
         start = code.at(
             code.pointer(values["output"]), code.builder.mul(values["output_vector_step"], code.int(vector))
@@ -135,7 +145,7 @@ def write_tile(code: Code, record: Value, tile: Tile, epilogue: Epilogue) -> Non
         for position, row in enumerate(_rows(code, start, values["output_row_step"], tile.rows)):
             for pixel in range(tile.pixels):
                 place = (position * tile.pixels + pixel) * tile.vectors + vector
-                code.store(epilogue(code, sums[place]), row, pixel * tile.output_step)
+                write(epilogue(code, sums[place]), row, pixel * tile.output_step)
 
 
 def _rows(code: Code, pointer: Value, step: Value, rows: int) -> list[Value]:

@@ -26,11 +26,18 @@ from archcost.kernels.target import Precision, Target
 from archcost.kernels.units import next_near
 from archcost.kernels.weight_gradient import unrolled
 
-UNITS = 8
-"""Parts of the inputs, of which a thread takes one at a time: its rows of the weight are stretches of some KiB."""
+PART_BYTES = 256 * 1024
+"""Sums of a part of the inputs, for all samples, stay in the second cache level."""
 
-OUTPUTS_AT_ONCE = 16
-"""Rows of the weight that go past all sums of a part before the next ones do: so many streams from memory."""
+PARTS_OF_THREAD = 2
+"""Fewest parts that each thread takes: the longer the stretches of a row, the faster they come."""
+
+STREAMED_BYTES = 2**24
+"""Size from which a gradient is written past the caches: it would not be found there when it is wanted."""
+
+FEW_ROWS, MANY_ROWS = 16, 64
+"""Rows of the weight that go past all sums of a part before the next ones do: so many streams from memory are followed
+well; where several tiles of samples use each row, those that come later find it in a cache."""
 
 VECTORS = 3
 """Vectors of a tile of many samples."""
@@ -48,14 +55,16 @@ def input_step() -> Any:
 def add_rows(row: int, thread: int, threads: int) -> None:
     """Compute every part of the inputs.
 
-    Arguments: parts, table of their first tiles and the end; table of tiles of k; tiles of samples, their table;
-    outputs, outputs at once; gradient of the output, bytes to its next sample; weight, bytes to its next row; gradient
-    of the input, bytes to its next sample, whether it is added to; zeros; offsets of the only tap; bytes of a vector.
+    Arguments: fewest parts; tiles of k, their table; tiles of samples, their table; outputs, outputs at once; gradient
+    of the output, bytes to its next sample; weight, bytes to its next row; gradient of the input, bytes to its next
+    sample, whether it is added to; zeros; offsets of the only tap; bytes of a vector and of an element.
     """
     words = numba.carray(integers(row), (40,), np.int64)
-    parts, tiles, outputs, at_once, size = words[1], words[4], words[6], words[7], words[17]
-    part_table = numba.carray(integers(words[2]), (parts + 1,), np.int64)
-    vector_table = numba.carray(integers(words[3]), (part_table[parts], 3), np.int64)
+    places, tiles, outputs, at_once, size = words[2], words[4], words[6], words[7], words[17]
+    # However the inputs are cut, each of their sums is the same.
+    rounds = max(PARTS_OF_THREAD, (words[1] + threads - 1) // threads)
+    parts = min(places, rounds * threads)
+    vector_table = numba.carray(integers(words[3]), (places, 3), np.int64)
     tile_table = numba.carray(integers(words[5]), (tiles, 2), np.int64)
     record = np.zeros(20, np.int64)
     record[3], record[4], record[6], record[7], record[9] = 1, words[16], size, words[15], size
@@ -65,7 +74,7 @@ def add_rows(row: int, thread: int, threads: int) -> None:
         for first in range(0, outputs, at_once):
             record[5] = min(at_once, outputs - first)
             adds = words[14] or first
-            for place in range(part_table[unit], part_table[unit + 1]):
+            for place in range(unit * places // parts, (unit + 1) * places // parts):
                 record[1] = words[10] + first * words[11] + vector_table[place, 0]
                 for tile in range(tiles):
                     sample = tile_table[tile, 0]
@@ -95,12 +104,14 @@ def input_gradient(
     samples, starts = _pieces(images, machine.tile_pixels(VECTORS))
     widths = max(samples), min(samples)
     vectors, places = _pieces(inputs // lanes, max(VECTORS, fitting_vectors(widths[0], inputs // lanes, machine)))
-    unroll = unrolled(outputs)
+    unroll, at_once = unrolled(outputs), FEW_ROWS if len(samples) == 1 else MANY_ROWS
 
     def kernel(count: int, width: int) -> int:
         steps = (above.strides[0], target.strides[0]) if count > 1 else (machine.vector_bytes,) * 2
         return _kernel(
-            Tile(count, width, 1, steps[0], size, steps[1], unroll, weight_step=weight.strides[0]), machine, precision
+            Tile(count, width, 1, steps[0], size, steps[1], unroll, prefetch=True, weight_step=weight.strides[0]),
+            machine,
+            precision,
         )
 
     table = tabled(
@@ -109,17 +120,16 @@ def input_gradient(
             for width, place in zip(vectors, places)
         ]
     )
-    parts = np.cumsum([0, *pieces(len(vectors), -(-len(vectors) // UNITS))], dtype=np.int64)
     tiles = tabled([(start, int(count != widths[0])) for count, start in zip(samples, starts)])
     zeros, offsets = aligned(max(vectors) * lanes, precision), np.zeros(1, np.int64)
     arguments = (
-        len(parts) - 1, parts.ctypes.data, table.ctypes.data, len(tiles), tiles.ctypes.data, outputs,
-        max(1, OUTPUTS_AT_ONCE // unroll) * unroll, above.ctypes.data, above.strides[0], weight.ctypes.data,
+        -(-target.nbytes // PART_BYTES), len(table), table.ctypes.data, len(tiles), tiles.ctypes.data, outputs,
+        max(1, at_once // unroll) * unroll, above.ctypes.data, above.strides[0], weight.ctypes.data,
         weight.strides[0], target.ctypes.data, target.strides[0], int(adds), zeros.ctypes.data, offsets.ctypes.data,
         machine.vector_bytes, size,
     )  # fmt: skip
     function = compiled.address("step", "plain_gradient", "input_step")
-    arrays = (above, weight, target, parts, table, tiles, zeros, offsets, keep)
+    arrays = (above, weight, target, table, tiles, zeros, offsets, keep)
     return Step(function, tuple(map(int, arguments)), arrays, mult_adds=images * outputs * inputs)
 
 
@@ -173,11 +183,13 @@ def weight_gradient(
     rows, starts = _pieces(outputs, side)
     heights = max(rows), min(rows)
     vectors, places = _pieces(inputs // lanes, side)
+    is_aligned = (gradient.ctypes.data | gradient.strides[0]) % machine.vector_bytes == 0
+    streams = is_aligned and gradient.nbytes >= STREAMED_BYTES
 
     def kernel(count: int, width: int) -> int:
         tile = Tile(
             count, width, 1, size, above.strides[0], gradient.strides[0], unrolled(images),
-            weight_step=source.strides[0],
+            weight_step=source.strides[0], streams=streams,
         )  # fmt: skip
         return _kernel(tile, machine, precision)
 
@@ -192,7 +204,7 @@ def weight_gradient(
     arguments = (
         len(row_table), row_table.ctypes.data, len(table), table.ctypes.data, images, above.ctypes.data,
         source.ctypes.data, gradient.ctypes.data, gradient.strides[0], zeros.ctypes.data, offsets.ctypes.data,
-        machine.vector_bytes, size, max(1, min(4, len(row_table) // UNITS)),
+        machine.vector_bytes, size, max(1, min(4, len(row_table) // 16)),
     )  # fmt: skip
     function = compiled.address("step", "plain_gradient", "weight_step")
     arrays = (above, source, gradient, row_table, table, zeros, offsets, keep)

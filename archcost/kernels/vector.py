@@ -83,6 +83,12 @@ class Code:
         place = self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
         self.builder.store(value, place, align=self.element_bytes)
 
+    def stream(self, value: Value, pointer: Value, offset: Value | Integer = 0) -> None:
+        """Write a vector past the caches, which nobody reads soon; it lies at a multiple of its size."""
+        place = self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
+        written = self.builder.store(value, place, align=self.vector_bytes)
+        written.set_metadata("nontemporal", self.builder.module.add_metadata([ir.Constant(INT32, 1)]))
+
     def broadcast(self, pointer: Value, offset: Value | Integer = 0) -> Value:
         """Return one element in all lanes."""
         place = self.builder.bitcast(self.at(pointer, offset), self.scalar.as_pointer())

@@ -15,9 +15,10 @@ from archcost.engine.network import Network
 from archcost.engine.program import Program
 from archcost.engine.team import team
 from archcost.errors import UsageError
+from archcost.kernels import plain_gradient
 from archcost.kernels.conv import Fusion
 from archcost.kernels.dense import forward_parts, linear_backward
-from archcost.kernels.layout import Blocked
+from archcost.kernels.layout import Blocked, aligned
 from archcost.kernels.operation import Gradient, Operation
 from archcost.kernels.plain_dense import suits, suits_backward
 from archcost.kernels.target import TARGETS, Precision
@@ -144,6 +145,19 @@ def test_neither_batch_nor_threads_change_a_bit() -> None:
     for image, x in enumerate(layers[0].x):
         alone.operation.inputs[0].write(x[None])
         assert np.array_equal(alone.forward()[0], outputs[0][image])
+
+
+def test_a_large_gradient_is_written_past_the_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Dense(3, (64, 3, 3), 40)
+    _, usual = layer.backward()
+    monkeypatch.setattr(plain_gradient, "STREAMED_BYTES", 1)
+    memory = aligned(layer.weight.size + 1, "float32")
+    results = [memory[start:][: layer.weight.size].reshape(layer.weight.shape) for start in (0, 1)]
+    for values in results:  # the second one lies at no multiple of a vector
+        values[...] = np.nan
+        steps = linear_backward(replace(layer.asked(), inputs=(None,), parameters={"weight": values}))
+        Program(steps).run(team(2))
+        assert np.array_equal(values, usual["weight"])
 
 
 def test_many_images_go_in_groups() -> None:
