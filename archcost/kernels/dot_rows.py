@@ -21,11 +21,17 @@ from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import Precision, Target
 from archcost.kernels.units import next_near
 
-STRETCH_BYTES = 2048
+STRETCH_BYTES = 1024
 """Bytes of each row and sample that are gone through together: those of a tile stay in the first cache level."""
 
-AHEAD_BYTES = 1024
-"""How far a tile of all samples reads ahead in its own rows."""
+STRETCHES_AHEAD = 2
+"""How far a tile reads ahead in its own rows."""
+
+ALONE_SAMPLES = 3
+"""Most samples that go through whole rows: nothing is used twice then, and the longer, the faster rows come."""
+
+ALONE_AHEAD_BYTES = 1024
+"""How far these read ahead."""
 
 GROUP_SAMPLES = 48
 """Most samples whose sums of a unit exist at the same time: they stay in the second cache level."""
@@ -42,7 +48,7 @@ def dot_rows(row: int, thread: int, threads: int) -> None:
 
     Arguments: blocks, rows of a block, tables of the row tiles of the blocks and of the last one, and their lengths;
     sample tiles, their table, tiles of a group, samples of the largest group, samples; vectors of a row and of a
-    stretch, whether rows have a tail; bytes to read ahead, or 0 for the next tile; weights, inputs, output, residual,
+    stretch, whether rows have a tail; bytes to read ahead; weights, inputs, output, residual,
     biases; bytes to the next row, to the next sample of the inputs, of the output and of the residual, and to the next
     block of the last two; bytes of a vector; kernels for the ends of the blocks and of the last one.
     """
@@ -71,12 +77,7 @@ def dot_rows(row: int, thread: int, threads: int) -> None:
                 for part in range(row_tiles):
                     place = row_table[part, 0]
                     record[0] = weights + place * row_step + start * size
-                    if far:
-                        record[9] = record[0] + far
-                    elif part + 1 < row_tiles:
-                        record[9] = weights + row_table[part + 1, 0] * row_step + start * size
-                    else:
-                        record[9] = weights + (start + count) * size
+                    record[9] = record[0] + far
                     for tile in range(first, end):
                         record[2] = words[17] + tile_table[tile, 0] * words[22] + start * size
                         record[6] = sums + (place * most + tile_table[tile, 0] - first_sample) * size
@@ -124,9 +125,9 @@ def dot_products(
     samples = tabled([(start, int(size != widths[0])) for start, size in zip(starts.tolist(), sizes)])
     per_group = max(1, GROUP_SAMPLES // widths[0])
     vectors = inputs // lanes
-    alone = len(sizes) == 1
-    # No weight is used twice if all samples fit a tile: the longer the stretches, the faster they come.
-    longest = vectors if alone else STRETCH_BYTES // machine.vector_bytes
+    alone = output.images <= min(ALONE_SAMPLES, widths[0])
+    stretch = pieces(vectors, vectors if alone else STRETCH_BYTES // machine.vector_bytes)[0]
+    ahead = ALONE_AHEAD_BYTES if alone else STRETCHES_AHEAD * stretch * machine.vector_bytes
     ends = [
         compiled.address("tile", "dot_tile", "end_kernel", machine.name, precision, activation, rows)
         for rows in (first, last)
@@ -134,7 +135,7 @@ def dot_products(
     arguments = (
         blocks, lanes, *(table.ctypes.data for table in tables), *map(len, tables), len(samples), samples.ctypes.data,
         per_group, min(output.images, per_group * widths[0]), output.images, vectors,
-        pieces(vectors, longest)[0], int(inputs % lanes > 0), AHEAD_BYTES if alone else 0, weight.ctypes.data,
+        stretch, int(inputs % lanes > 0), ahead, weight.ctypes.data,
         source.ctypes.data, output.address(), residual.address() if residual else 0, biases.ctypes.data,
         weight.strides[0], source.strides[0], output.image_step, residual.image_step if residual else 0,
         output.block_step, residual.block_step if residual else 0, machine.vector_bytes, *ends,

@@ -66,7 +66,7 @@ DOT_ARGUMENTS = (
 )
 """What a call reads: addresses, bytes from row to row and from sample to sample, whole vectors of k, whether the tail
 follows them; the sums, which are vectors one behind the other for the samples, and bytes from row to row; whether they
-have begun; and the weights that are wanted next, to be read ahead.
+have begun; and the place in the rows that is read ahead.
 """
 
 
