@@ -12,7 +12,7 @@ from archcost.engine.recipes import RECIPES, Layer, Recipe, Rule
 from archcost.errors import UsageError, did_you_mean
 from archcost.geometry import Shape, pair, product
 from archcost.graph import Graph, Node
-from archcost.kernels.layout import Array
+from archcost.kernels.layout import Array, aligned
 from archcost.ops import (
     BatchNorm2d,
     Conv2d,
@@ -75,7 +75,8 @@ def initial_tensors(
         initial: name of a recipe; None for the one of the catalogue's network of the graph's name, or else "he";
             "zeros": no parameter is drawn.
         threads: how many draw.
-        into: zeroed arrays by name that parameters are put into; for other names there are new ones.
+        into: zeroed arrays by name that parameters are put into; for other names there are new ones, each from a cache
+            line on.
 
     Returns:
         Parameters and buffers, in the graph's shapes.
@@ -97,17 +98,16 @@ def initial_tensors(
             draw = _Drawing((int(seed), number), pool.map if threads > 1 else map)
             for name, shape in graph.params(node).items():
                 full = f"{node.name}.{name}"
-                # Drawn where it belongs if the precision lets it: large networks have no room for a second copy.
-                place = draw.place = into.get(full)
-                if recipe is None:
-                    parameters[full] = np.zeros(shape, dtype) if place is None else place
-                    continue
-                value = _parameter(node, name, shape, recipe, layers.get(node.name), draw)
+                place = into.get(full)
                 if place is None:
-                    place = np.ascontiguousarray(value, dtype)
-                elif value is not place:
+                    place = aligned(product(shape), dtype).reshape(shape)
+                parameters[full] = draw.place = place
+                if recipe is None:
+                    continue
+                # Drawn where it belongs if the precision lets it: large networks have no room for a second copy.
+                value = _parameter(node, name, shape, recipe, layers.get(node.name), draw)
+                if value is not place:
                     place[...] = value
-                parameters[full] = place
             draw.place = None
             for name, shape in graph.buffers(node).items():
                 buffers[f"{node.name}.{name}"] = _buffer(node, name, shape, draw, dtype)

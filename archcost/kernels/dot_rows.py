@@ -24,6 +24,9 @@ from archcost.kernels.units import next_near
 STRETCH_BYTES = 1024
 """Bytes of each row and sample that are gone through together: those of a tile stay in the first cache level."""
 
+FEW_TILES = 3
+"""Most tiles of samples that wait for memory; more wait for arithmetic, and go through stretches twice as long."""
+
 STRETCHES_AHEAD = 2
 """How far a tile reads ahead in its own rows."""
 
@@ -126,7 +129,8 @@ def dot_products(
     per_group = max(1, GROUP_SAMPLES // widths[0])
     vectors = inputs // lanes
     alone = output.images <= min(ALONE_SAMPLES, widths[0])
-    stretch = pieces(vectors, vectors if alone else STRETCH_BYTES // machine.vector_bytes)[0]
+    longest = STRETCH_BYTES * (1 if len(sizes) <= FEW_TILES else 2) // machine.vector_bytes
+    stretch = pieces(vectors, vectors if alone else longest)[0]
     ahead = ALONE_AHEAD_BYTES if alone else STRETCHES_AHEAD * stretch * machine.vector_bytes
     ends = [
         compiled.address("tile", "dot_tile", "end_kernel", machine.name, precision, activation, rows)

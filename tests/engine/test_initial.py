@@ -276,6 +276,13 @@ def test_parameters_that_are_set_anyway_need_not_be_drawn() -> None:
         np.testing.assert_array_equal(network.buffers[name], value, err_msg=name)
 
 
+@pytest.mark.parametrize("recipe", [None, "zeros"])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_arrays_begin_at_cache_lines(precision: str, recipe: str | None) -> None:
+    parameters, _ = initial_tensors(load("lenet"), 0, precision, recipe)
+    assert not any(array.ctypes.data % 64 for array in parameters.values())
+
+
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "0"])
 def test_a_seed_is_a_number_from_zero(seed: Any) -> None:
     with pytest.raises(UsageError, match=r"`seed` \(=.*\) must be an integer from 0 to 2\*\*63 - 1"):

@@ -201,10 +201,13 @@ def test_a_network_computes_the_same_with_packed_weights() -> None:
             patch.setenv("ARCHCOST_PLAIN_DENSE", switch)
             network = Network(graph, precision="float64", threads=2)
             found[switch] = network(images), network.loss_and_gradients(images, labels)
+    alone = Network(graph, precision="float64", threads=2, inference_only=True)
     (plain, (loss, gradients)), (packed, (other_loss, others)) = found["on"], found["off"]
     assert isinstance(plain, np.ndarray)
     assert isinstance(packed, np.ndarray)
     assert error(plain, packed) <= 1e-14
+    for _ in range(2):  # the steps keep the weights that they read, though the network has given them back
+        assert np.array_equal(plain, alone(images))
     assert loss == pytest.approx(other_loss, abs=1e-14)
     for name, values in gradients.items():
         assert error(values, others[name]) <= 1e-13, name
