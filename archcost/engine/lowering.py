@@ -108,6 +108,7 @@ class Lowered:
             stage=stage if images > 1 and not training and not keep else None,
             fast_alone=layers.fast(1, kernels, threads, tuned=tuned), lanes=lanes, segments=segments,
             joins=not training and not keep and bool(setting.threads) and pairs_allowed(),
+            bordered=not layout.samples,
         )  # fmt: skip
         needs = {key: replace(need, shape=layout.map_shape(need.shape)) for key, need in self.plan.needs.items()}
         usual = keep or layout.samples

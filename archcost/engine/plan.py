@@ -79,6 +79,7 @@ class Plan:
         lanes: channels of a block, for concatenation in place in inference; 0: all inputs are copied.
         segments: of the graph, whose activations are recomputed (training only).
         joins: let depthwise convolutions be computed with the convolution before (inference only).
+        bordered: convolutions go back over a border of zeros around the gradients that they read.
 
     Attributes:
         holder: node -> the node whose tensor it uses.
@@ -107,8 +108,10 @@ class Plan:
         lanes: int = 0,
         segments: Sequence[Segment] = (),
         joins: bool = False,
+        bordered: bool = True,
     ) -> None:
         self.graph, self.training = graph, training
+        self._bordered = bordered
         self._fast, self._fast_alone, self._lanes = fast, fast_alone, lanes
         self.trained, self.wanted = trained, wanted
         self.holder = aliases(graph, training=training, in_place=training and not keep)
@@ -251,7 +254,7 @@ class Plan:
         graph = self.graph
         result = dict.fromkeys(graph.shapes, NO_HALO)
         for node in self.backward:
-            if not self._gets(node):
+            if not (self._bordered and self._gets(node)):
                 continue
             source = graph.input_shapes(node)[0]
             result[node.name] = wider(

@@ -25,7 +25,6 @@ from archcost.kernels.passes import (
     forward_halo,
     forward_pass,
     phases,
-    spread_halo,
     with_halo,
 )
 from archcost.kernels.plain_weights import Weights
@@ -77,7 +76,7 @@ def forward(operation: Operation, activation: str = "Identity") -> list[Step]:
     field = one.field.simplified()
     return [
         *steps,
-        summed(field, lambda _: taps, outputs, distances, machine, precision, keep, activation=activation),
+        summed(field, lambda *_: taps, outputs, distances, machine, precision, keep, activation=activation),
     ]
 
 
@@ -103,20 +102,16 @@ def backward(gradient: Gradient) -> list[Step]:
 def input_gradient(
     layer: Layer, source: Blocked, target: Blocked, weight: Array, machine: Target, precision: Precision, *, adds: bool
 ) -> list[Step]:
-    """Return the steps that spread the gradient of the output over that of the input.
-
-    Taps beyond the first and the last row are left out; those beyond the sides of a row read the border.
-    """
+    """Return the steps that spread the gradient of the output over that of the input: no tap leads beyond its sides."""
     weights = Weights(int(weight.ctypes.data), layer.filters, weight.itemsize)
     if target.shape[1:] == layer.window.kernel and source.shape[1:] == (1, 1):
         return [_spread_pixel(weights, source, target, machine, precision, weight, adds=adds)]
+    steps: list[Step] = []
     window = layer.window
-    needed = spread_halo(window, target.shape[1:], source.shape[1:])
-    steps, source = with_halo(source, ((0, 0), needed[1]), machine, precision)
     zeros = aligned(weights.inputs, weight.dtype)
     every_phase = [phases(window, axis, target.shape[1 + axis]) for axis in (0, 1)]
-    for one, (row_phase, _) in zip(backward_passes(window, source, target, None), product(*every_phase)):
-        taps = _inside(one, row_phase, source, weights)
+    for one, phase in zip(backward_passes(window, source, target, None), product(*every_phase)):
+        taps = _inside(one, phase, source, weights)
         outputs = [
             Outputs(
                 weights.inputs,
@@ -133,21 +128,28 @@ def input_gradient(
     return steps
 
 
-def _inside(one: Pass, row_phase: Phase, source: Blocked, weights: Weights) -> TapsAt:
-    """Return the taps of a pass that lead a row of outputs to a row of the map ``source``."""
-    offsets = {tap.place: tap.offset for tap in row_phase.taps}
+def _inside(one: Pass, both: Sequence[Phase], source: Blocked, weights: Weights) -> TapsAt:
+    """Return the taps of a pass that lead from an output to an element of the map ``source``."""
     columns = weights.filters.kernel[1]
 
     @cache
-    def taps_of(row: int) -> Integers:
+    def table(rows: frozenset[int], places: frozenset[int]) -> Integers:
         return _table([
-            (channel * source.block_step + offset, weights.offset(channel, 0, place[0] * columns + place[1]))
+            (channel * source.block_step + offset, weights.offset(channel, 0, row * columns + column))
             for channel in range(weights.outputs)
-            for place, offset in zip(one.taps, one.offsets)
-            if 0 <= row + offsets[place[0]] < source.shape[1]
+            for (row, column), offset in zip(one.taps, one.offsets)
+            if row in rows and column in places
         ])  # fmt: skip
 
-    return taps_of
+    def taps_at(*position: int) -> Integers:
+        return table(
+            *(
+                frozenset(tap.place for tap in phase.taps if 0 <= place + tap.offset < size)
+                for phase, place, size in zip(both, position, source.shape[1:])
+            )
+        )
+
+    return taps_at
 
 
 def _spread_pixel(
@@ -178,7 +180,7 @@ def _spread_pixel(
         outputs.append(Outputs(length, weights.address + first * weights.size, int(zeros.ctypes.data), 0, place))
     keep = (source, target, weight, zeros)
     return summed(
-        field, lambda _: taps, outputs, (weights.size, target.pixel_step), machine, precision, keep, adds=adds
+        field, lambda *_: taps, outputs, (weights.size, target.pixel_step), machine, precision, keep, adds=adds
     )
 
 

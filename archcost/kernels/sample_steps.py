@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numba
@@ -37,8 +38,8 @@ class Outputs(NamedTuple):
     output_offset: int
 
 
-TapsAt = Callable[[int], Integers]
-"""Row -> its taps: byte offsets (input, weight), (taps, 2)."""
+TapsAt = Callable[[int, int], Integers]
+"""Row, column -> its taps: byte offsets (input, weight), (taps, 2); the same table where they are the same."""
 
 PLACE = ("input_offset", "output_offset", "taps", "offsets", "width")
 """Some positions of a row: where they lie in a group of samples, their taps, and which of the widths it is."""
@@ -127,7 +128,7 @@ def summed(
 
     Args:
         field: positions of the outputs; its images are groups of samples.
-        taps: gives the taps of each row.
+        taps: gives the taps of each position.
         outputs: what is computed at every position.
         steps: bytes from the weight of an output to the next one's, and from an output to the next.
         machine: which vectors there are.
@@ -136,8 +137,9 @@ def summed(
         activation: operator that is fused behind.
         adds: add to what is there.
     """
-    shape = pieces_of(max(one.number for one in outputs), field.columns, machine)
-    widths = sorted(set(pieces(field.columns, shape.width)))
+    rows = [_runs(taps, row, field.columns) for row in range(field.rows)]
+    shape = pieces_of(max(one.number for one in outputs), max(run.columns for row in rows for run in row), machine)
+    widths = sorted({width for row in rows for run in row for width in pieces(run.columns, shape.width)})
     heights = sorted({count for one in outputs for count in pieces(one.number, shape.height)})
     kernels = [
         compiled.address(
@@ -146,15 +148,15 @@ def summed(
         )
         for width in widths for height in heights
     ]  # fmt: skip
-    places, used, rounds = [], [], 0
-    for row in range(field.rows):
-        column, table = 0, taps(row)
-        used.append(table)
-        rounds += field.columns * len(table)
-        for width in pieces(field.columns, shape.width):
-            offsets = (row * o.row_step + column * o.pixel_step for o in (field.source, field.target))
-            places.append((*offsets, len(table), int(table.ctypes.data), widths.index(width)))
-            column += width
+    places, rounds = [], 0
+    for row, runs in enumerate(rows):
+        column = 0
+        for length, table in runs:
+            rounds += length * len(table)
+            for width in pieces(length, shape.width):
+                offsets = (row * o.row_step + column * o.pixel_step for o in (field.source, field.target))
+                places.append((*offsets, len(table), int(table.ctypes.data), widths.index(width)))
+                column += width
     panels = []
     for one in outputs:
         first = 0
@@ -173,7 +175,20 @@ def summed(
         field.target.image_step, int(adds),
     )  # fmt: skip
     function = compiled.address("step", "sample_steps", "sums_step")
-    return Step(function, arguments, (*tables, *used, *keep), mult_adds=products * machine.lanes(precision))
+    keep = (*tables, rows, *keep)
+    return Step(function, arguments, keep, mult_adds=products * machine.lanes(precision))
+
+
+class Run(NamedTuple):
+    """Positions of a row, one beside the other, that have the same taps."""
+
+    columns: int
+    taps: Integers
+
+
+def _runs(taps: TapsAt, row: int, columns: int) -> list[Run]:
+    tables = [taps(row, column) for column in range(columns)]
+    return [Run(len(run), run[0]) for _, same in groupby(tables, id) for run in [list(same)]]
 
 
 PRODUCT = ("first", "second", "output", "lines", "offsets", "positions", "kernel")

@@ -13,10 +13,9 @@ at all, those t with (position + padding - t * dilation) divisible by the stride
   allow, but the output does not have: ``border`` come on top.
 
 executed = predicted - cropped + border, exactly. Only where the smaller map is a single pixel and the convolution is
-not depthwise, taps that lead beyond it are left out as well (no ``border``); and where lanes are samples
-(``kernels.samples``), those that lead beyond its first and last row are. What a step fills its last vector with is
-counted on neither side. Convolutions by Winograd's filtering execute other products than those predicted, and fewer
-(``spared``), with neither of the differences above.
+not depthwise, and where lanes are samples (``kernels.samples``), taps that lead beyond it are left out as well (no
+``border``). What a step fills its last vector with is counted on neither side. Convolutions by Winograd's filtering
+execute other products than those predicted, and fewer (``spared``), with neither of the differences above.
 
 The same holds for the forward pass of a transposed convolution, which is that gradient; its own gradient to the input
 executes what is predicted.
@@ -254,7 +253,7 @@ def _spread(op: Op, layer: Layer, source: Shape, maps: tuple[Shape, Shape], *, s
         for sizes, kernel, stride, padding, dilation in zip(zip(larger[1:], smaller[1:]), *window)
     ]
     if samples:
-        axes[0] = axes[0]._replace(executed=axes[0].common)
+        axes = [axis._replace(executed=axis.common) for axis in axes]
     # Each pair of a position and a tap stands for as many products as channels are connected.
     channels = op.cost(source).mult_adds // product([axis.predicted for axis in axes])
     count, done, common = (channels * product(column) for column in zip(*axes))
