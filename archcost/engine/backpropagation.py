@@ -68,7 +68,8 @@ class Backpropagation:
         parameters = {}
         if head.name in plan.trained:
             parameters = {name: self._gradients[f"{head.name}.{name}"] for name in operation.parameters}
-        gradient = Gradient(operation, self._gradient(node.name), tuple(targets), tuple(adds), parameters)
+        rectified = node.name in plan.rectified
+        gradient = Gradient(operation, self._gradient(node.name), tuple(targets), tuple(adds), parameters, rectified)
         if chain:
             steps += batch_norm_backward(gradient, lowered.after(chain))
         else:

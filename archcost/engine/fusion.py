@@ -5,7 +5,8 @@ The micro-kernel adds a residual and applies an activation to its sums before it
 statistics is a factor and a shift of the packed weights: so a chain of up to four operators writes its output once.
 Training keeps what the way back needs. There a layer takes an activation with it that overwrites its input anyway; and
 a BatchNorm takes the sum and the activation behind it, forward and backward. The activation's input is not kept: it
-follows from the BatchNorm's. ``ARCHCOST_FUSED_NORM=off`` leaves these operators apart.
+follows from the BatchNorm's. ``ARCHCOST_FUSED_NORM=off`` leaves these operators apart. A max pool takes the ReLU in
+front of it along on the way back.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from archcost.graph import Graph, Node
 from archcost.kernels.activation import fused_name
 from archcost.kernels.layers import FastPlan, Layer, convolution_layer
 from archcost.kernels.switches import switched_on
-from archcost.ops import Add, BatchNorm2d, Conv2d, Identity, Linear, Mul
+from archcost.ops import Add, BatchNorm2d, Conv2d, Identity, Linear, MaxPool2d, Mul, ReLU
 from archcost.ops.dropout import RandomMask
 
 
@@ -192,6 +193,13 @@ def activated(graph: Graph, in_place: Collection[str]) -> dict[str, Chain]:
             if isinstance(head.op, (Conv2d, Linear)):
                 result[head.name] = Chain(head, None, None, activation, node.name, (node.name,))
     return result
+
+
+def rectified(graph: Graph, in_place: Collection[str]) -> dict[str, str]:
+    """Return the ReLUs ``in_place`` that a max pool takes back with it, as the only reader, by the name of the pool."""
+    following = _followers(graph)
+    pairs = [(node, following(node.name)) for node in graph if isinstance(node.op, ReLU) and node.name in in_place]
+    return {after.name: node.name for node, after in pairs if after is not None and isinstance(after.op, MaxPool2d)}
 
 
 def allowed() -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from archcost.engine.borders import halos, wider
-from archcost.engine.fusion import Chain, activated, chains, normalised, pairs
+from archcost.engine.fusion import Chain, activated, chains, normalised, pairs, rectified
 from archcost.engine.joined import with_parts
 from archcost.engine.memory import Key, Need
 from archcost.engine.sharing import Back, gradient_owners
@@ -86,6 +86,7 @@ class Plan:
         owners: kind of tensor -> node -> the node whose memory it uses: that of values is ``holder``.
         in_place: activations that overwrite their input.
         forward: the forward pass.
+        rectified: max pools that take the ReLU before them back, which overwrites its input (``fusion.rectified``).
         backward: nodes that are taken back, in that order.
         again: node -> what is computed again before it is taken back.
         whole: chains that go back as a whole, by the name of their last node, which stands for them in ``backward``.
@@ -121,6 +122,7 @@ class Plan:
         self.depends = depending(graph, {*trained, *wanted})
         whole = normalised(graph, self.holder, trained, self.depends) if training and not keep else {}
         self.whole = {chain.last: chain for chain in whole.values()}
+        self.rectified = rectified(graph, self.in_place - self.whole.keys())
         fused = {**activated(graph, self.in_place), **whole} if training else chains(graph)
         joined = pairs(graph, fused, lambda _: fast_alone) if joins else {}
         self.forward = [work for work in _forward(graph, {} if keep else fused, joined) if self._computes(work.node)]
@@ -141,6 +143,7 @@ class Plan:
     def _backward(self) -> list[Node]:
         used = _used(self.graph, logits_of(self.graph))
         inner = {name for chain in self.whole.values() for name in chain.nodes if name != chain.last}
+        inner.update(self.rectified.values())
         return [
             node
             for node in reversed(self.graph.nodes)

@@ -1,11 +1,15 @@
 """The gradient of max pooling: each output's gradient goes to the first maximum of its window.
 
 Which element that was is found by comparing the window with the output again, lane by lane: cheaper than to write and
-read indices. Windows overlap, so that one thread does a whole channel block of an image, window after window.
+read indices. Windows overlap, so that one thread does a whole channel block of an image, window after window. Where
+they do not, and leave nothing out, each element is written once.
+
+The gradient of a ReLU in front of the pool is taken along: a window whose maximum is not positive gives nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -13,6 +17,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from archcost.geometry import Pair
 from archcost.kernels import compiled
 from archcost.kernels.layout import Blocked
 from archcost.kernels.machine import call_tile, integers
@@ -27,8 +32,19 @@ RECORD = ("pixels", "input", "input_step", "gradient", "output", "gradient_outpu
 """What a kernel call reads: input, its gradient, output and its gradient for the first of ``pixels`` windows."""
 
 
-def maximum_kernel(target: str, precision: Precision, rows: int, columns: int) -> Any:
-    """Return the loop over the windows of a run, as an intrinsic; sizes of 0 are read from the record."""
+def maximum_kernel(
+    target: str, precision: Precision, rows: int, columns: int, overwrites: bool, rectified: bool
+) -> Any:
+    """Return the loop over the windows of a run, as an intrinsic.
+
+    Args:
+        target: name of the target.
+        precision: element type.
+        rows: rows of a window; 0 to read them from the record.
+        columns: columns of a window; 0 to read them from the record.
+        overwrites: set the input's gradient instead of adding to it.
+        rectified: let nothing through where the maximum is not positive.
+    """
     lanes = TARGETS[target].lanes(precision)
 
     @intrinsic
@@ -36,7 +52,7 @@ def maximum_kernel(target: str, precision: Precision, rows: int, columns: int) -
         def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             code = Code(builder, lanes, precision)
             values = dict(zip(RECORD, code.arguments(arguments[0], len(RECORD))))
-            _write_run(code, values, rows, columns)
+            _write_run(code, values, (rows, columns), overwrites, rectified)
             return context.get_dummy_value()
 
         return types.void(types.intp), write
@@ -44,12 +60,15 @@ def maximum_kernel(target: str, precision: Precision, rows: int, columns: int) -
     return operation
 
 
-def _write_run(code: Code, values: dict[str, Value], rows: int, columns: int) -> None:
+def _write_run(code: Code, values: dict[str, Value], fixed: Pair, overwrites: bool, rectified: bool) -> None:
+    rows, columns = fixed
+
     def tap(source: Value, gradient: Value, largest: Value, left: Value) -> Value:
         """Give what is ``left`` to this element in the lanes where it is the largest; return what is left then."""
         is_it = code.builder.fcmp_ordered("==", code.load(source), largest)
         nothing = code.constant(0)
-        code.store(code.add(code.load(gradient), code.builder.select(is_it, left, nothing)), gradient)
+        share = code.builder.select(is_it, left, nothing)
+        code.store(share if overwrites else code.add(code.load(gradient), share), gradient)
         return code.builder.select(is_it, nothing, left)
 
     def line(_: Value, carried: list[Value]) -> list[Value]:
@@ -70,7 +89,11 @@ def _write_run(code: Code, values: dict[str, Value], rows: int, columns: int) ->
 
     def window(_: Value, places: list[Value]) -> list[Value]:
         source, gradient, output, from_output = places
-        carried = [source, gradient, code.load(output), code.load(from_output)]
+        largest, left = code.load(output), code.load(from_output)
+        if rectified:
+            is_positive = code.builder.fcmp_ordered(">", largest, code.constant(0))
+            left = code.builder.select(is_positive, left, code.constant(0))
+        carried = [source, gradient, largest, left]
         if rows:
             for _ in range(rows):
                 carried = line(None, carried)
@@ -115,8 +138,8 @@ def spread_maxima(row: int, _thread: int, threads: int) -> None:
     """Give the gradients of all windows of every block to the inputs.
 
     Arguments: images, blocks, output rows, table of rows, runs, table of runs, rows and columns of the usual window,
-    its kernel, the kernel of any window, the kernel that sets zeros (0 to add), height and width of the input; address
-    and steps of image, block, row of input, its gradient, output and its gradient; pixel step.
+    its kernel, the kernel of any window, the kernel that sets zeros (0 if none are needed), height and width of the
+    input; address and steps of image, block, row of input, its gradient, output and its gradient; pixel step.
     """
     words = numba.carray(integers(row), (40,), np.int64)
     images, blocks, rows, runs_of_row = words[1], words[2], words[3], words[5]
@@ -167,6 +190,8 @@ def maximum_gradient(
     adds: bool,
     machine: Target,
     precision: Precision,
+    *,
+    rectified: bool = False,
 ) -> Step:
     """Return the step for the gradient of the maximum over ``windows``.
 
@@ -177,21 +202,31 @@ def maximum_gradient(
         adds: add to the input's gradient instead of overwriting it.
         machine: which vectors there are.
         precision: element type.
+        rectified: take the gradient of a ReLU along, whose output the input is.
     """
 
     def address(factory: str, *arguments: int) -> int:
         return compiled.address("tile", "maximum", factory, machine.name, precision, *arguments)
 
     source, _, output, _ = tensors
+    overwrites = not adds and all(_tile(axis, size) for axis, size in zip(windows, source.shape[1:]))
+    ways = overwrites, rectified
     row_table, run_table = tabled(windows[0]), tabled(runs(windows[1]))
     written_out = kernel if kernel[0] * kernel[1] <= 16 else (0, 0)
     _, height, width = source.shape
     arguments = (
         source.images, source.memory.shape[1], output.shape[1], row_table.ctypes.data, len(run_table),
-        run_table.ctypes.data, *kernel, address("maximum_kernel", *written_out), address("maximum_kernel", 0, 0),
-        0 if adds else address("zero_kernel"), height, width,
+        run_table.ctypes.data, *kernel,
+        address("maximum_kernel", *written_out, *ways), address("maximum_kernel", 0, 0, *ways),
+        0 if adds or overwrites else address("zero_kernel"), height, width,
         *(number for tensor in tensors
           for number in (tensor.address(), tensor.image_step, tensor.block_step, tensor.row_step)),
         source.pixel_step,
     )  # fmt: skip
     return Step(compiled.address("step", "maximum", "maximum_step"), arguments, (*tensors, row_table, run_table))
+
+
+def _tile(windows: Sequence[Window], size: int) -> bool:
+    """Return whether windows lie side by side and leave nothing of an axis out."""
+    ends = [0, *(window.start + window.length for window in windows)]
+    return ends[-1] == size and all(window.start == end for window, end in zip(windows, ends))

@@ -69,6 +69,7 @@ class Gradient:
         inputs: gradient of each input to write, None where none is wanted.
         adds: for each input whether its gradient is added to what is there (another reader came first).
         parameters: name -> array for the gradient, in the graph's shape, contiguous; empty for a frozen layer.
+        rectified: the input is a ReLU's output, and its gradient is to be that of the ReLU's input (max pooling only).
     """
 
     forward: Operation
@@ -76,6 +77,7 @@ class Gradient:
     inputs: tuple[Blocked | None, ...]
     adds: tuple[bool, ...]
     parameters: Mapping[str, Array]
+    rectified: bool = False
 
 
 class Kernels(NamedTuple):

@@ -56,7 +56,9 @@ def maximum_backward(gradient: Gradient) -> list[Step]:
     kernel = (target.shape[1], target.shape[2]) if is_global else cast("MaxPool2d", forward.op).window[0]
     tensors = forward.inputs[0], target, forward.output, gradient.output
     windows = windows_of(forward)
-    return [maximum_gradient(tensors, windows, kernel, gradient.adds[0], forward.machine, forward.precision)]
+    machine, precision = forward.machine, forward.precision
+    adds, rectified = gradient.adds[0], gradient.rectified
+    return [maximum_gradient(tensors, windows, kernel, adds, machine, precision, rectified=rectified)]
 
 
 def average(operation: Operation) -> list[Step]:

@@ -25,6 +25,7 @@ from archcost.ops import (
     GlobalAvgPool,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     Mul,
     ReLU,
     ReLU6,
@@ -210,3 +211,34 @@ def test_inference_scales_adds_and_activates_at_once_past_what_does_nothing(ends
     lowered.inputs[graph.inputs[0].name][...] = images
     Program([*lowered.forward, *lowered.finish]).run(network.team)
     np.testing.assert_allclose(network(images), lowered.outputs["head"], rtol=1e-5, atol=1e-6)
+
+
+def pooled() -> Graph:
+    """Return a network with four ReLUs before max pools: one has another reader, one goes back with a BatchNorm."""
+    net = Builder("pooled")
+    x = net(ReLU(), net(Conv2d(3, 3), net.input((2, 12, 12)), name="conv1"), name="relu1")
+    x = net(ReLU(), net(Conv2d(3, 3, padding=1), net(MaxPool2d(3, 2, 1), x, name="pool1"), name="conv2"), name="relu2")
+    y = net(Add(), net(Conv2d(3, 1), x, name="conv3"), x, name="add")
+    y = net(Add(), net(MaxPool2d(1), x, name="pool2"), y, name="sum")
+    y = net(MaxPool2d(1), net(ReLU(), net(BatchNorm2d(), y, name="norm"), name="relu3"), name="pool3")
+    y = net(MaxPool2d(2, ceil_mode=True), net(ReLU(), net(Conv2d(5, 2), y, name="conv4"), name="relu4"), name="pool4")
+    return net.build(net(Linear(4), net(Flatten(), y), name="fc"))
+
+
+def test_a_max_pool_takes_the_relu_before_it_back() -> None:
+    graph = pooled()
+    plan = plan_of(graph)
+    assert plan.rectified == {"pool1": "relu1", "pool4": "relu4"}
+    assert {node.name for node in plan.backward} & {"relu1", "relu2", "relu3", "relu4"} == {"relu2", "relu3"}
+    images, labels = batch(graph, 3)
+    net = Network(graph, precision="float64", threads=1)
+    gradients = []
+    for keep in (True, False):
+        training = Training(graph, 3, net.setting, net.trained, net.gradients.arrays, keep=keep)
+        training.lowered.inputs[graph.inputs[0].name][...] = images
+        training.labels[:] = labels
+        training.program.run(net.team)
+        gradients.append({name: array.copy() for name, array in net.gradients.arrays.items()})
+    for name, alone in gradients[0].items():
+        np.testing.assert_allclose(gradients[1][name], alone, rtol=1e-10, atol=1e-14, err_msg=name)
+        assert alone.any(), name
