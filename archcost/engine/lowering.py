@@ -213,7 +213,8 @@ class Lowered:
         steps: list[Step] = []
         scale, shift = None, None
         if self.plan.training:
-            self.operations.update({name: self._operation(self.graph.node(name)) for name in chain.nodes})
+            self.operations.update({name: self._operation(self.graph.node(name)) for name in chain.members})
+            self.operations[head.name] = head
         if chain.norm is not None:
             step, scale, shift = folded(self._operation(chain.norm))
             steps.append(replace(step, prepares=True))

@@ -23,7 +23,7 @@ from archcost.kernels.layout import Blocked
 from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.step import Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
-from archcost.kernels.units import next_unit
+from archcost.kernels.units import next_near
 from archcost.kernels.vector import Code, Value
 from archcost.kernels.window import Window, runs
 
@@ -134,7 +134,7 @@ def maximum_step() -> Any:
 
 
 @njit(nogil=True)
-def spread_maxima(row: int, _thread: int, threads: int) -> None:
+def spread_maxima(row: int, thread: int, threads: int) -> None:
     """Give the gradients of all windows of every block to the inputs.
 
     Arguments: images, blocks, output rows, table of rows, runs, table of runs, rows and columns of the usual window,
@@ -149,7 +149,7 @@ def spread_maxima(row: int, _thread: int, threads: int) -> None:
     record, blank = np.zeros(16, np.int64), np.zeros(2, np.int64)
     record[7], record[8] = words[17], words[21]
     blank[0] = words[13]
-    unit = next_unit(row, -1, threads)
+    unit = next_near(row, -1, thread, threads, images * blocks)
     while unit < images * blocks:
         image, block = unit // blocks, unit % blocks
         source = words[14] + image * words[15] + block * words[16]
@@ -180,7 +180,7 @@ def spread_maxima(row: int, _thread: int, threads: int) -> None:
                 record[10] = run_table[run, 5]
                 usual = record[9] == words[7] and record[10] == words[8]
                 call_tile(words[9] if usual else words[10], record.ctypes.data)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, images * blocks)
 
 
 def maximum_gradient(

@@ -25,7 +25,7 @@ from archcost.kernels.pixels import unrolled
 from archcost.kernels.segments import Segment, Windows, address
 from archcost.kernels.step import Step
 from archcost.kernels.target import TARGETS, Precision, Target
-from archcost.kernels.units import next_unit
+from archcost.kernels.units import next_near
 from archcost.kernels.vector import Code, Value
 
 
@@ -189,7 +189,7 @@ def update_step() -> Any:
 
 
 @njit(nogil=True)
-def update_windows(row: int, _thread: int, threads: int) -> None:
+def update_windows(row: int, thread: int, threads: int) -> None:
     """Update every window, unless a gradient is not finite.
 
     Arguments: kernel; windows, table of ranges, of the first range of each window; bytes of an element; numbers;
@@ -203,7 +203,7 @@ def update_windows(row: int, _thread: int, threads: int) -> None:
     ranges = numba.carray(integers(words[3]), (max(1, firsts[windows]), 3), np.int64)
     record = np.zeros(3 + arrays, np.int64)
     record[1] = words[6]
-    unit = next_unit(row, -1, threads)
+    unit = next_near(row, -1, thread, threads, windows)
     while unit < windows:
         for index in range(firsts[unit], firsts[unit + 1]):
             record[0] = ranges[index, 1]
@@ -211,7 +211,7 @@ def update_windows(row: int, _thread: int, threads: int) -> None:
             for array in range(arrays):
                 record[3 + array] = words[10 + array] + ranges[index, 0] * size
             call_tile(kernel, record.ctypes.data)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, windows)
 
 
 def update(

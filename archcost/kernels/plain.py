@@ -22,7 +22,7 @@ from archcost.kernels.layout import NO_HALO, Array, Blocked
 from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
-from archcost.kernels.units import lines_per_unit, next_unit
+from archcost.kernels.units import lines_per_unit, next_near
 from archcost.kernels.vector import INT32, Code, Value
 
 Direction = Literal["read", "write", "add"]
@@ -176,7 +176,7 @@ def plain_step() -> Any:
 
 
 @njit(nogil=True)
-def convert(row: int, _thread: int, threads: int) -> None:
+def convert(row: int, thread: int, threads: int) -> None:
     """Move every piece of every block.
 
     Arguments: plain array, its image step, block step, channel step and column step; images, blocks, pieces, table of
@@ -190,8 +190,9 @@ def convert(row: int, _thread: int, threads: int) -> None:
     lines = images * blocks * pieces
     record = np.zeros(8, np.int64)
     record[2], record[3] = words[4], words[5]
-    unit = next_unit(row, -1, threads)
-    while unit * unit_lines < lines:
+    units = (lines + unit_lines - 1) // unit_lines
+    unit = next_near(row, -1, thread, threads, units)
+    while unit < units:
         for line in range(unit * unit_lines, min((unit + 1) * unit_lines, lines)):
             image = line // (blocks * pieces)
             block = (line // pieces) % blocks
@@ -208,7 +209,7 @@ def convert(row: int, _thread: int, threads: int) -> None:
             record[0] = table[piece, 4]
             if record[0] > 0:
                 call_tile(words[kernels + 1], record.ctypes.data)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, units)
 
 
 def conversion(

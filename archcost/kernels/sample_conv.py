@@ -29,6 +29,8 @@ from archcost.kernels.passes import (
 )
 from archcost.kernels.plain_weights import Weights
 from archcost.kernels.sample_dense import dense_weight_gradient
+from archcost.kernels.sample_filtering import filtering
+from archcost.kernels.sample_filtering_plan import RowTile, row_tile
 from archcost.kernels.sample_gradient import bias_gradient, weight_gradient
 from archcost.kernels.sample_steps import Outputs, TapsAt, summed
 from archcost.kernels.step import Integers, Step
@@ -56,6 +58,10 @@ def forward(operation: Operation, activation: str = "Identity") -> list[Step]:
     weights = Weights(int(weight.ctypes.data), layer.filters, weight.itemsize)
     if bias is None:
         bias = aligned(layer.filters.outputs, weight.dtype)
+    tile = row_tile(layer, (output.shape[1], output.shape[2]))
+    if tile is not None:
+        steps, rows = filtering(layer, tile, operation, machine, precision)
+        return [*steps, *rows.forward(bias, activation)]
     taps = _table([
         (channel * source.block_step + offset, weights.offset(0, channel, tap))
         for channel in range(weights.inputs)
@@ -85,6 +91,9 @@ def backward(gradient: Gradient) -> list[Step]:
     operation, (target,), output = gradient.forward, gradient.inputs, gradient.output
     machine, precision, layer = operation.machine, operation.precision, layer_of(operation)
     steps: list[Step] = []
+    tile = row_tile(layer, (output.shape[1], output.shape[2]))
+    if tile is not None:
+        return _filtered_back(gradient, layer, tile)
     if "weight" in gradient.parameters:
         to = gradient.parameters["weight"]
         if isinstance(operation.op, Linear) and to.shape[1] >= output.lanes:
@@ -96,6 +105,23 @@ def backward(gradient: Gradient) -> list[Step]:
     if target is not None:
         weight = operation.parameters["weight"]
         steps += input_gradient(layer, output, target, weight, machine, precision, adds=gradient.adds[0])
+    return steps
+
+
+def _filtered_back(gradient: Gradient, layer: Layer, tile: RowTile) -> list[Step]:
+    """Return the steps of the gradients of a convolution by filtering along its rows."""
+    operation, (target,), output = gradient.forward, gradient.inputs, gradient.output
+    machine, precision = operation.machine, operation.precision
+    steps, rows = filtering(layer, tile, operation, machine, precision)
+    to_points, points = rows.gradient_points(output)
+    steps.append(to_points)
+    if "weight" in gradient.parameters:
+        to_input_points, inputs = rows.input_points()
+        steps += [to_input_points, *rows.weight_gradient(inputs, points, gradient.parameters["weight"])]
+    if "bias" in gradient.parameters:
+        steps += bias_gradient(output, gradient.parameters["bias"], machine, precision)
+    if target is not None:
+        steps += rows.input_gradient(points, target, adds=gradient.adds[0])
     return steps
 
 

@@ -17,7 +17,7 @@ from archcost.kernels.panels import pieces
 from archcost.kernels.sample_tile import ProductTile, SumTile
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import Precision, Target
-from archcost.kernels.units import lines_per_unit, next_unit
+from archcost.kernels.units import lines_per_unit, next_near, next_unit
 
 
 class Outputs(NamedTuple):
@@ -54,7 +54,7 @@ def sums_step() -> Any:
 
 
 @njit(nogil=True)
-def add_taps(row: int, _thread: int, threads: int) -> None:
+def add_taps(row: int, thread: int, threads: int) -> None:
     """Compute every panel at every place.
 
     Arguments: groups of samples, places, their table, panels, their table, kernels by width and height, heights, lines
@@ -67,8 +67,9 @@ def add_taps(row: int, _thread: int, threads: int) -> None:
     record = np.zeros(8, np.int64)
     address = record.ctypes.data
     lines = groups * places * panels
-    unit = next_unit(row, -1, threads)
-    while unit * unit_lines < lines:
+    units = (lines + unit_lines - 1) // unit_lines
+    unit = next_near(row, -1, thread, threads, units)
+    while unit < units:
         for line in range(unit * unit_lines, min((unit + 1) * unit_lines, lines)):
             panel = line % panels
             place = line // panels % places
@@ -82,7 +83,7 @@ def add_taps(row: int, _thread: int, threads: int) -> None:
             record[6] = place_table[place, 3]
             kernel = place_table[place, 4] * heights + panel_table[panel, 4]
             call_tile(numba.carray(integers(words[6]), (kernel + 1,), np.int64)[kernel], address)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, units)
 
 
 class Pieces(NamedTuple):

@@ -23,7 +23,7 @@ from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.pointwise import Operand
 from archcost.kernels.step import Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
-from archcost.kernels.units import lines_per_unit, next_unit
+from archcost.kernels.units import lines_per_unit, next_near
 from archcost.kernels.vector import Code, Value
 from archcost.kernels.window import Window, runs
 
@@ -183,7 +183,7 @@ def window_step() -> Any:
 
 
 @njit(nogil=True)
-def slide_windows(row: int, _thread: int, threads: int) -> None:
+def slide_windows(row: int, thread: int, threads: int) -> None:
     """Compute every run of every output row of every block.
 
     Arguments: images, blocks, rows, table of rows, runs, table of runs, table of kernels (length of rows, length of
@@ -200,8 +200,9 @@ def slide_windows(row: int, _thread: int, threads: int) -> None:
     record = np.zeros(16, np.int64)
     record[5] = words[13]
     record[14] = words[29]
-    unit = next_unit(row, -1, threads)
-    while unit * unit_lines < lines:
+    units = (lines + unit_lines - 1) // unit_lines
+    unit = next_near(row, -1, thread, threads, units)
+    while unit < units:
         for line in range(unit * unit_lines, min((unit + 1) * unit_lines, lines)):
             image = line // (blocks * rows)
             block = (line // rows) % blocks
@@ -226,7 +227,7 @@ def slide_windows(row: int, _thread: int, threads: int) -> None:
                 record[12] = words[27] + window * words[29] + start * words[28]
                 record[13] = run_table[run, 4] * words[28]
                 call_tile(kernels[row_table[place, 3] * kernel_columns + run_table[run, 7]], record.ctypes.data)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, units)
 
 
 NOTHING = Operand(0, 0, 0, 0, 0)

@@ -32,32 +32,32 @@ leave the matrices exact, these make the least; pairs of signs let two rows shar
 """
 
 
-def _input_matrix(points: tuple[float, ...]) -> Matrix:
+def input_matrix(points: tuple[float, ...]) -> Matrix:
     """Return B^T: row j holds the coefficients of the product of (x - p) over all points p but the j-th."""
     rows = [np.poly([other for other in points if other != point])[::-1].tolist() for point in points]
     return (*((*row, 0.0) for row in rows), tuple(np.poly(points)[::-1].tolist()))
 
 
-def _filter_matrix(points: tuple[float, ...]) -> Matrix:
+def filter_matrix(points: tuple[float, ...], taps: int = 3) -> Matrix:
     """Return G: powers of each point, over the product of its distances from the others."""
     distances = [math.prod(point - other for other in points if other != point) for point in points]
-    rows = [tuple(point**power / distance for power in range(3)) for point, distance in zip(points, distances)]
-    return (*rows, (0.0, 0.0, 1.0))
+    rows = [tuple(point**power / distance for power in range(taps)) for point, distance in zip(points, distances)]
+    return (*rows, (*[0.0] * (taps - 1), 1.0))
 
 
-def _output_matrix(points: tuple[float, ...]) -> Matrix:
+def output_matrix(points: tuple[float, ...], taps: int = 3) -> Matrix:
     """Return A^T: powers of the points."""
-    last = len(points) - 2
+    last = len(points) + 1 - taps
     return tuple((*(point**power for point in points), float(power == last)) for power in range(last + 1))
 
 
-INPUT = {outputs: _input_matrix(points) for outputs, points in POINTS.items()}
+INPUT = {outputs: input_matrix(points) for outputs, points in POINTS.items()}
 """B^T by the outputs m of a tile's side."""
 
-FILTER = {outputs: _filter_matrix(points) for outputs, points in POINTS.items()}
+FILTER = {outputs: filter_matrix(points) for outputs, points in POINTS.items()}
 """G by the outputs m of a tile's side."""
 
-OUTPUT = {outputs: _output_matrix(points) for outputs, points in POINTS.items()}
+OUTPUT = {outputs: output_matrix(points) for outputs, points in POINTS.items()}
 """A^T by the outputs m of a tile's side."""
 
 
@@ -110,6 +110,8 @@ def _mirrored(matrix: Matrix, index: int) -> int | None:
 def _sum(code: Code, row: Sequence[float], values: Sequence[Value]) -> Value:
     """Return the sum of factor x value."""
     terms = [(factor, value) for factor, value in zip(row, values) if factor]
+    if not terms:
+        return code.constant(0)
     terms.sort(key=lambda term: term[0] != 1)  # begin with what is taken as it is
     factor, value = terms[0]
     total = value if factor == 1 else code.mul(code.constant(factor), value)

@@ -36,6 +36,8 @@ from archcost.geometry import Shape, product
 from archcost.graph import Graph, Node
 from archcost.kernels.layers import FastPlan, Layer, convolution_layer, direct, fast_layer
 from archcost.kernels.passes import live_taps
+from archcost.kernels.sample_filtering_plan import products as products_of_rows
+from archcost.kernels.sample_filtering_plan import row_tile
 from archcost.kernels.winograd_plan import products
 from archcost.ops import Conv2d, ConvTranspose2d, Op, PartialConv2d
 from archcost.report.training import NOT_TRAINED, backward_pass
@@ -233,11 +235,13 @@ def _differences(graph: Graph, node: Node, *, samples: bool, fast: FastPlan) -> 
 
 
 def _without_dead_taps(node: Node, graph: Graph, *, samples: bool) -> Difference:
-    """Return what is saved by leaving out the taps that never reach the larger map."""
+    """Return what is saved by leaving out the taps that never reach the larger map, or by filtering along rows."""
     op, (source, *_), output = node.op, graph.input_shapes(node), graph.shapes[node.name]
-    if samples or not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
+    if not isinstance(op, Conv2d | ConvTranspose2d | PartialConv2d):
         return Difference()
     layer, count = convolution_layer(op, source, output), op.cost(source).mult_adds
+    if samples:
+        return _filtered(layer, output[1:], count, output[1] * layer.filters.kernel[0]) or Difference()
     if layer.filters.is_depthwise:
         return Difference()
     larger, smaller = (output, source) if layer.spreads else (source, output)
@@ -253,6 +257,9 @@ def _spread(op: Op, layer: Layer, source: Shape, maps: tuple[Shape, Shape], *, s
         for sizes, kernel, stride, padding, dilation in zip(zip(larger[1:], smaller[1:]), *window)
     ]
     if samples:
+        filtered = _filtered(layer, smaller[1:], op.cost(source).mult_adds, axes[0].common)
+        if filtered:
+            return filtered
         axes = [axis._replace(executed=axis.common) for axis in axes]
     # Each pair of a position and a tap stands for as many products as channels are connected.
     channels = op.cost(source).mult_adds // product([axis.predicted for axis in axes])
@@ -260,3 +267,16 @@ def _spread(op: Op, layer: Layer, source: Shape, maps: tuple[Shape, Shape], *, s
     if smaller[1:] == (1, 1) and not layer.filters.is_depthwise:
         done = common
     return Difference(count - common, done - common)
+
+
+def _filtered(layer: Layer, size: Shape, count: int, pairs_of_rows: int) -> Difference | None:
+    """Return what filtering along rows spares, where lanes are samples; None where products are not filtered so.
+
+    Args:
+        layer: the convolution.
+        size: height and width of its output.
+        count: products that the graph predicts.
+        pairs_of_rows: pairs of a row of a map and a row of the kernel that are multiplied.
+    """
+    tile = row_tile(layer, (size[0], size[1]))
+    return None if tile is None else Difference(spared=count - products_of_rows(layer, tile, size[1], pairs_of_rows))

@@ -69,13 +69,25 @@ def test_what_winograd_spares_is_explained(name: str) -> None:
 
 
 @pytest.mark.usefixtures("uncompiled")
-def test_with_samples_in_the_lanes_taps_beyond_the_map_are_left_out() -> None:
+def test_with_samples_in_the_lanes_taps_beyond_the_map_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 14 x 5 rows and taps, those 10 x 5 are multiplied that lead to a row of conv2's output; columns likewise."""
+    monkeypatch.setenv("ARCHCOST_WINOGRAD", "off")
     images = current().lanes("float32")
     found = account(built(small("lenet"), images=images), "sgd")
     to_inputs = 2 * images * (96 * (10 * 5) ** 2 + 400 * 120 + 120 * 84 + 84 * 10)
     assert found.lines[1] == ("gradient to inputs", to_inputs, to_inputs, to_inputs)
     assert not found.explanation
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_with_samples_in_the_lanes_rows_are_filtered() -> None:
+    """Rows of 10 outputs and 5 taps take three tiles of F(4, 5), with 8 products each."""
+    images = current().lanes("float32")
+    found = account(built(small("lenet"), images=images), "sgd")
+    assert found.agrees
+    spared = 2 * images * 96 * (10 * 5) * (10 * 5 - 3 * 8)
+    assert [line.predicted - line.executed for line in found.lines] == [spared, spared, spared, 3 * spared]
+    assert found.explanation == f"{3 * spared:,} are spared by Winograd's filtering"
 
 
 @pytest.mark.usefixtures("uncompiled")
