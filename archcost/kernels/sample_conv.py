@@ -29,8 +29,8 @@ from archcost.kernels.passes import (
 )
 from archcost.kernels.plain_weights import Weights
 from archcost.kernels.sample_dense import dense_weight_gradient
-from archcost.kernels.sample_filtering import filtering
-from archcost.kernels.sample_filtering_plan import RowTile, row_tile
+from archcost.kernels.sample_filtering import Filtering
+from archcost.kernels.sample_filtering_plan import row_tile
 from archcost.kernels.sample_gradient import bias_gradient, weight_gradient
 from archcost.kernels.sample_steps import Outputs, TapsAt, summed
 from archcost.kernels.step import Integers, Step
@@ -60,8 +60,7 @@ def forward(operation: Operation, activation: str = "Identity") -> list[Step]:
         bias = aligned(layer.filters.outputs, weight.dtype)
     tile = row_tile(layer, (output.shape[1], output.shape[2]))
     if tile is not None:
-        steps, rows = filtering(layer, tile, operation, machine, precision)
-        return [*steps, *rows.forward(bias, activation)]
+        return Filtering(layer, tile, operation).forward(bias, activation)
     taps = _table([
         (channel * source.block_step + offset, weights.offset(0, channel, tap))
         for channel in range(weights.inputs)
@@ -93,7 +92,7 @@ def backward(gradient: Gradient) -> list[Step]:
     steps: list[Step] = []
     tile = row_tile(layer, (output.shape[1], output.shape[2]))
     if tile is not None:
-        return _filtered_back(gradient, layer, tile)
+        return Filtering(layer, tile, operation).backward(gradient)
     if "weight" in gradient.parameters:
         to = gradient.parameters["weight"]
         if isinstance(operation.op, Linear) and to.shape[1] >= output.lanes:
@@ -105,23 +104,6 @@ def backward(gradient: Gradient) -> list[Step]:
     if target is not None:
         weight = operation.parameters["weight"]
         steps += input_gradient(layer, output, target, weight, machine, precision, adds=gradient.adds[0])
-    return steps
-
-
-def _filtered_back(gradient: Gradient, layer: Layer, tile: RowTile) -> list[Step]:
-    """Return the steps of the gradients of a convolution by filtering along its rows."""
-    operation, (target,), output = gradient.forward, gradient.inputs, gradient.output
-    machine, precision = operation.machine, operation.precision
-    steps, rows = filtering(layer, tile, operation, machine, precision)
-    to_points, points = rows.gradient_points(output)
-    steps.append(to_points)
-    if "weight" in gradient.parameters:
-        to_input_points, inputs = rows.input_points()
-        steps += [to_input_points, *rows.weight_gradient(inputs, points, gradient.parameters["weight"])]
-    if "bias" in gradient.parameters:
-        steps += bias_gradient(output, gradient.parameters["bias"], machine, precision)
-    if target is not None:
-        steps += rows.input_gradient(points, target, adds=gradient.adds[0])
     return steps
 
 

@@ -17,7 +17,7 @@ from archcost.kernels.panels import pieces
 from archcost.kernels.sample_tile import ProductTile, SumTile
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import Precision, Target
-from archcost.kernels.units import lines_per_unit, next_near, next_unit
+from archcost.kernels.units import lines_per_unit, next_near
 
 
 class Outputs(NamedTuple):
@@ -202,18 +202,18 @@ def products_step() -> Any:
 
 
 @njit(nogil=True)
-def add_products(row: int, _thread: int, threads: int) -> None:
+def add_products(row: int, thread: int, threads: int) -> None:
     """Compute every tile of sums of products. Arguments: tiles, their table."""
     words = numba.carray(integers(row), (40,), np.int64)
     tiles = words[1]
     table = numba.carray(integers(words[2]), (tiles, 7), np.int64)
     record = np.zeros(8, np.int64)
-    unit = next_unit(row, -1, threads)
+    unit = next_near(row, -1, thread, threads, tiles)
     while unit < tiles:
         for index in range(6):
             record[index] = table[unit, index]
         call_tile(table[unit, 6], record.ctypes.data)
-        unit = next_unit(row, unit, threads)
+        unit = next_near(row, unit, thread, threads, tiles)
 
 
 class Product(NamedTuple):

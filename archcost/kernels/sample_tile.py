@@ -106,6 +106,7 @@ class ProductTile(NamedTuple):
         row_step, column_step: from a vector to the next, in the first and in the second operand.
         first_step, second_step: from a position to the next.
         row_output, column_output: from an output to the next.
+        adds: whether the sums are added to what is there.
     """
 
     rows: int
@@ -116,6 +117,7 @@ class ProductTile(NamedTuple):
     second_step: int
     row_output: int
     column_output: int
+    adds: int = 0
 
 
 PRODUCT_ARGUMENTS = ("first", "second", "output", "lines", "offsets", "positions")
@@ -163,24 +165,45 @@ def write_products(code: Code, record: Value, tile: ProductTile) -> None:
 
     sums = code.repeat(values["lines"], line, zeros)
     output = code.pointer(values["output"])
-    for row in range(tile.rows):
-        for column in range(tile.columns):
-            place = code.at(output, row * tile.row_output + column * tile.column_output)
-            place = code.builder.bitcast(place, code.scalar.as_pointer())
-            code.builder.store(lanes_added(code, sums[row * tile.columns + column]), place, align=code.element_bytes)
+    for index, total in enumerate(lanes_added(code, sums)):
+        row, column = divmod(index, tile.columns)
+        place = code.at(output, row * tile.row_output + column * tile.column_output)
+        place = code.builder.bitcast(place, code.scalar.as_pointer())
+        if tile.adds:
+            total = code.builder.fadd(code.builder.load(place, align=code.element_bytes), total)
+        code.builder.store(total, place, align=code.element_bytes)
 
 
-def lanes_added(code: Code, vector: Value) -> Value:
-    """Return the sum of a vector's lanes, halves added to halves."""
-    lanes = code.lanes
-    while lanes > 1:
-        lanes //= 2
-        kind = ir.VectorType(ir.IntType(32), lanes)
-        lower, upper = (
-            code.builder.shuffle_vector(
-                vector, vector, ir.Constant(kind, [ir.Constant(ir.IntType(32), start + lane) for lane in range(lanes)])
-            )
-            for start in (0, lanes)
-        )
-        vector = code.builder.fadd(lower, upper)
-    return code.builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+def lanes_added(code: Code, vectors: Sequence[Value]) -> list[Value]:
+    """Return the sum of each vector's lanes, halves added to halves.
+
+    The halves of two vectors are added as one vector, then the quarters of four, and so on, as long as there are so
+    many.
+    """
+    result = []
+    for first in range(0, len(vectors), code.lanes):
+        some = list(vectors[first : first + code.lanes])
+        size, count = code.lanes, len(some)
+        while size > 1:
+            if len(some) % 2 and len(some) > 1:
+                some.append(code.constant(0))
+            size //= 2
+            together = 2 if len(some) > 1 else 1
+            some = [_halves_added(code, some[place : place + together], size) for place in range(0, len(some), together)]
+        result += [code.builder.extract_element(some[0], ir.Constant(ir.IntType(32), lane)) for lane in range(count)]
+    return result
+
+
+def _halves_added(code: Code, vectors: Sequence[Value], size: int) -> Value:
+    """Return for each ``2 * size`` neighbouring lanes of one or two vectors the sum of their halves, side by side."""
+    lanes = range(0, sum(vector.type.count for vector in vectors), 2 * size)
+    lower, upper = (
+        code.builder.shuffle_vector(vectors[0], vectors[-1], _places([lane + start + i for lane in lanes for i in range(size)]))
+        for start in (0, size)
+    )
+    return code.builder.fadd(lower, upper)
+
+
+def _places(lanes: Sequence[int]) -> Value:
+    kind = ir.IntType(32)
+    return ir.Constant(ir.VectorType(kind, len(lanes)), [ir.Constant(kind, lane) for lane in lanes])
