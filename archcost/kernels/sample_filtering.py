@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from archcost.kernels.accumulate import accumulated
 from archcost.kernels.field import Field
 from archcost.kernels.layers import Layer
 from archcost.kernels.layout import Array, Blocked, Shared, aligned
@@ -134,7 +133,7 @@ class Filtering:
         points = dict(zip(maps, found))
         steps = list(self.prepare) if to_weight is not None else []
         halves = min(2, parts[0].groups)
-        products = [aligned(self.points_weight.size, self.weight.dtype) for _ in range(halves)]
+        products = aligned(halves * self.points_weight.size, self.weight.dtype).reshape(halves, -1)
         for part in parts:
             steps.append(self._gradient_points(part.of(output), points["gradient"]))
             if to_weight is not None:
@@ -143,8 +142,7 @@ class Filtering:
             if target is not None:
                 steps += self._spread(points["gradient"], points["sums"], part.of(target), adds=gradient.adds[0])
         if to_weight is not None:
-            steps += [accumulated(products[0], product, self.precision) for product in products[1:]]
-            steps.append(weights_of(products[0], self.tile, to_weight, self.precision))
+            steps.append(weights_of(products, self.tile, to_weight, self.precision))
         if "bias" in gradient.parameters:
             steps += bias_gradient(output, gradient.parameters["bias"], self.machine, self.precision)
         return steps
@@ -215,8 +213,8 @@ class Filtering:
         keep = (points.memory, sums.memory, zeros, self.points_weight)
         return summed(field, taps, outputs, distances, self.machine, self.precision, keep)
 
-    def _products(self, part: Part, gradient: Points, inputs: Points, results: Sequence[Array]) -> Step:
-        """Return the step that sums products of points to ``results``, each (points, outputs, inputs, rows).
+    def _products(self, part: Part, gradient: Points, inputs: Points, results: Array) -> Step:
+        """Return the step that sums products of points to ``results``, each of (points, outputs, inputs, rows).
 
         One result is of the first groups, one of the last: so two threads read the points that they have written.
         """

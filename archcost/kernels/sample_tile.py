@@ -169,9 +169,8 @@ def write_products(code: Code, record: Value, tile: ProductTile) -> None:
         row, column = divmod(index, tile.columns)
         place = code.at(output, row * tile.row_output + column * tile.column_output)
         place = code.builder.bitcast(place, code.scalar.as_pointer())
-        if tile.adds:
-            total = code.builder.fadd(code.builder.load(place, align=code.element_bytes), total)
-        code.builder.store(total, place, align=code.element_bytes)
+        before = code.builder.load(place, align=code.element_bytes) if tile.adds else ir.Constant(code.scalar, -0.0)
+        code.builder.store(code.builder.fadd(before, total), place, align=code.element_bytes)
 
 
 def lanes_added(code: Code, vectors: Sequence[Value]) -> list[Value]:
@@ -188,19 +187,17 @@ def lanes_added(code: Code, vectors: Sequence[Value]) -> list[Value]:
             if len(some) % 2 and len(some) > 1:
                 some.append(code.constant(0))
             size //= 2
-            together = 2 if len(some) > 1 else 1
-            some = [_halves_added(code, some[place : place + together], size) for place in range(0, len(some), together)]
+            step = min(2, len(some))
+            some = [_halves_added(code, some[place : place + step], size) for place in range(0, len(some), step)]
         result += [code.builder.extract_element(some[0], ir.Constant(ir.IntType(32), lane)) for lane in range(count)]
     return result
 
 
 def _halves_added(code: Code, vectors: Sequence[Value], size: int) -> Value:
     """Return for each ``2 * size`` neighbouring lanes of one or two vectors the sum of their halves, side by side."""
-    lanes = range(0, sum(vector.type.count for vector in vectors), 2 * size)
-    lower, upper = (
-        code.builder.shuffle_vector(vectors[0], vectors[-1], _places([lane + start + i for lane in lanes for i in range(size)]))
-        for start in (0, size)
-    )
+    starts = range(0, sum(vector.type.count for vector in vectors), 2 * size)
+    halves = [[start + half + lane for start in starts for lane in range(size)] for half in (0, size)]
+    lower, upper = (code.builder.shuffle_vector(vectors[0], vectors[-1], _places(half)) for half in halves)
     return code.builder.fadd(lower, upper)
 
 
