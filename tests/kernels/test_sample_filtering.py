@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from archcost.build import Builder
-from archcost.engine.layouts import training_layout
+from archcost.engine import layouts
 from archcost.engine.network import Network
-from archcost.engine.plan import logits_of
 from archcost.engine.training import Training
 from archcost.graph import Graph
 from archcost.kernels import sample_filtering_plan
@@ -70,8 +69,8 @@ def network() -> Graph:
 def test_gradients_are_those_of_the_usual_layout(monkeypatch: pytest.MonkeyPatch, side: int) -> None:
     monkeypatch.setattr(sample_filtering_plan, "LEAST_GAIN", 0.0)
     monkeypatch.setattr(sample_filtering_plan, "SIDES", (side,))
+    monkeypatch.setattr(layouts, "IDLE_SHARE", -1.0)  # vectors of any width
     graph, images = network(), current().lanes("float64")
-    assert training_layout(graph, images, current(), "float64", logits_of(graph)).samples
     net = Network(graph, precision="float64", threads=1)
     values, labels = batch(graph, images)
     results: list[dict[str, Any]] = []
@@ -81,6 +80,7 @@ def test_gradients_are_those_of_the_usual_layout(monkeypatch: pytest.MonkeyPatch
         training.labels[:] = labels
         net.gradients.memory[...] = np.nan
         training.program.run(net.team)
+        assert training.lowered.layout.samples != usual
         results.append({name: array.copy() for name, array in net.gradients.arrays.items()})
         found = account(training, "sgd")
         assert found.agrees
@@ -92,6 +92,7 @@ def test_gradients_are_those_of_the_usual_layout(monkeypatch: pytest.MonkeyPatch
 
 def test_rounding_stays_near_that_of_direct_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     """In float32, gradients of LeNet are within a millionth of those in float64, filtered or not."""
+    monkeypatch.setattr(layouts, "IDLE_SHARE", -1.0)
     graph, images = load("lenet"), 2 * current().lanes("float32")
     values, labels = batch(graph, images, "float32")
     exact = Network(graph, precision="float64", threads=1).loss_and_gradients(values.astype(np.float64), labels)[1]
