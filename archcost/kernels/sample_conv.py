@@ -93,14 +93,16 @@ def backward(gradient: Gradient) -> list[Step]:
     tile = row_tile(layer, (output.shape[1], output.shape[2]))
     if tile is not None:
         return Filtering(layer, tile, operation).backward(gradient)
+    bias = gradient.parameters.get("bias")
     if "weight" in gradient.parameters:
         to = gradient.parameters["weight"]
         if isinstance(operation.op, Linear) and to.shape[1] >= output.lanes:
             steps += dense_weight_gradient(operation.inputs[0], output, to, machine, precision)
         else:
-            steps += weight_gradient(layer, operation.inputs[0], output, to, machine, precision)
-    if "bias" in gradient.parameters:
-        steps += bias_gradient(output, gradient.parameters["bias"], machine, precision)
+            steps += weight_gradient(layer, operation.inputs[0], output, to, bias, machine, precision)
+            bias = None
+    if bias is not None:
+        steps += bias_gradient(output, bias, machine, precision)
     if target is not None:
         weight = operation.parameters["weight"]
         steps += input_gradient(layer, output, target, weight, machine, precision, adds=gradient.adds[0])

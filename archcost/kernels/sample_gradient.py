@@ -25,17 +25,27 @@ from archcost.kernels.target import Precision, Target
 UNITS = 16
 """Fewest units, if the lines allow it."""
 
+ROWS_OF_BIASES = 8
+"""Channels of a tile of sums."""
+
 
 def weight_gradient(
-    layer: Layer, source: Blocked, output: Blocked, gradient: Array, machine: Target, precision: Precision
+    layer: Layer,
+    source: Blocked,
+    output: Blocked,
+    gradient: Array,
+    bias: Array | None,
+    machine: Target,
+    precision: Precision,
 ) -> list[Step]:
-    """Return the steps that set ``gradient`` to the sums over all samples and positions.
+    """Return the steps that set ``gradient`` to the sums over all samples and positions, and ``bias`` likewise.
 
     Args:
         layer: the convolution.
         source: its input.
         output: gradient of its output.
         gradient: the plain array to write.
+        bias: that of the bias; None if none is wanted.
         machine: which vectors there are.
         precision: element type.
     """
@@ -49,7 +59,8 @@ def weight_gradient(
     units *= len(pieces(weights.outputs, shape.height)) * len(pieces(columns, shape.width))
     lines = _lines(field)
     parts = min(len(lines), -(-UNITS // units))
-    arrays = [gradient, *(aligned(gradient.size, gradient.dtype) for _ in range(parts - 1))]
+    arrays = _with_parts(gradient, parts)
+    biases = _with_parts(bias, parts) if bias is not None else []
     products = []
     for part, sums in enumerate(arrays):
         own = np.ascontiguousarray(lines[part * len(lines) // parts : (part + 1) * len(lines) // parts])
@@ -62,9 +73,16 @@ def weight_gradient(
             products.append(
                 Product(field.target.address + first, field.source.address + second, place, own, field.columns, tile)
             )
+        if biases:
+            products += bias_products(output, biases[part], own)
     executed = gradient.size * len(lines) * field.columns * machine.lanes(precision)
-    steps.append(multiplied(products, machine, precision, (source, output, arrays), executed))
-    return steps + [accumulated(gradient, part, precision) for part in arrays[1:]]
+    steps.append(multiplied(products, machine, precision, (source, output, arrays, biases), executed))
+    return steps + [accumulated(all_[0], part, precision) for all_ in (arrays, biases) for part in all_[1:]]
+
+
+def _with_parts(total: Array, parts: int) -> list[Array]:
+    """Return an array and others of its size for parts of what is to be summed."""
+    return [total, *(aligned(total.size, total.dtype) for _ in range(parts - 1))]
 
 
 def _tiles(
@@ -93,23 +111,35 @@ def _tiles(
 
 
 def bias_gradient(output: Blocked, gradient: Array, machine: Target, precision: Precision) -> list[Step]:
-    """Return the steps that set ``gradient`` to the sums of the output's gradient: its products with ones."""
-    field = forward_pass(Window((1, 1)), output, output, None).field
-    lines = _lines(field)
-    lines[:, 1] = 0
-    ones = aligned(output.lanes, gradient.dtype)
+    """Return the step that sets ``gradient`` to the sums of the output's gradient."""
+    products = bias_products(output, gradient, output_lines(output))
+    return [multiplied(products, machine, precision, (output, gradient), 0)]
+
+
+def bias_products(output: Blocked, sums: Array, lines: Integers, *, adds: bool = False) -> list[Product]:
+    """Return the tiles that sum rows of the output's gradient: its products with ones.
+
+    Args:
+        output: gradient of the output.
+        sums: one for each channel, to write.
+        lines: byte offsets of the rows, as ``output_lines`` gives them.
+        adds: add to what is there.
+    """
+    lines = lines * np.array([1, 0])
+    ones = aligned(output.lanes, sums.dtype)
     ones.fill(1)
     products, first = [], 0
-    for count in pieces(len(gradient), 4):
-        tile = ProductTile(count, 1, output.block_step, 0, output.pixel_step, 0, gradient.itemsize, 0)
-        place = int(gradient.ctypes.data) + first * gradient.itemsize
-        products.append(
-            Product(
-                output.address() + first * output.block_step, int(ones.ctypes.data), place, lines, field.columns, tile
-            )
-        )
+    for count in pieces(len(sums), ROWS_OF_BIASES):
+        tile = ProductTile(count, 1, output.block_step, 0, output.pixel_step, 0, sums.itemsize, 0, int(adds))
+        start, place = output.address() + first * output.block_step, int(sums.ctypes.data) + first * sums.itemsize
+        products.append(Product(start, int(ones.ctypes.data), place, lines, output.shape[2], tile, (ones, sums)))
         first += count
-    return [multiplied(products, machine, precision, (output, ones, gradient), 0)]
+    return products
+
+
+def output_lines(output: Blocked) -> Integers:
+    """Return the byte offsets of all rows of all groups of a tensor, twice."""
+    return _lines(forward_pass(Window((1, 1)), output, output, None).field)
 
 
 def _lines(field: Field) -> Integers:

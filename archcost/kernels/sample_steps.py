@@ -224,6 +224,7 @@ class Product(NamedTuple):
         lines: byte offsets (first, second) of each line, (lines, 2).
         positions: length of a line.
         tile: the vectors and the steps between them.
+        keep: what the addresses point into, beyond what all tiles share.
     """
 
     first: int
@@ -232,6 +233,7 @@ class Product(NamedTuple):
     lines: Integers
     positions: int
     tile: ProductTile
+    keep: tuple[object, ...] = ()
 
 
 def multiplied(
@@ -254,5 +256,5 @@ def multiplied(
         for one in products
     ])  # fmt: skip
     function = compiled.address("step", "sample_steps", "products_step")
-    keep = (table, *(one.lines for one in products), *keep)
+    keep = (table, *((one.lines, one.keep) for one in products), *keep)
     return Step(function, (len(table), table.ctypes.data), keep, mult_adds=mult_adds, for_weights=True)
