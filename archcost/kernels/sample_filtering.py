@@ -55,14 +55,15 @@ class Points(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Groups of samples of a pass."""
+    """Groups of samples of a pass: every so many, so that of two threads each works on the half that it always does."""
 
     first: int
+    step: int
     groups: int
 
     def of(self, tensor: Blocked) -> Blocked:
         """Return these groups of a tensor."""
-        return replace(tensor, images=self.groups, memory=tensor.memory[self.first :][: self.groups])
+        return replace(tensor, images=self.groups, memory=tensor.memory[self.first :: self.step])
 
 
 class Filtering:
@@ -158,14 +159,15 @@ class Filtering:
             (channels, self.tile.points, rows, self.tiles, self.source.lanes) for channels, rows in maps
         ]  # fmt: skip
         elements = sum(int(np.prod(shape)) for shape in shapes)
-        counts = pieces(self.groups, max(1, PASS_BYTES // (elements * self.weight.itemsize)))
+        passes = -(-self.groups // max(1, PASS_BYTES // (elements * self.weight.itemsize)))
+        counts = [len(range(first, self.groups, passes)) for first in range(passes)]
         scratch = (self.operation.scratch or Shared(self.weight.dtype)).take(counts[0] * elements)
         found, start = [], 0
         for shape in shapes:
             size = counts[0] * int(np.prod(shape))
             found.append(Points.of(scratch[start : start + size].reshape(counts[0], *shape)))
             start += size
-        return [Part(sum(counts[:index]), count) for index, count in enumerate(counts)], found
+        return [Part(first, passes, count) for first, count in enumerate(counts)], found
 
     def _input_points(self, part: Part, points: Points) -> Step:
         (top, _), (left, _) = self.layer.window.padding
