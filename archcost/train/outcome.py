@@ -158,7 +158,7 @@ def outcome_table(data: Dataset, members: Sequence[Member], test: Evaluation, cr
         memory, segments = mebibytes(first.program.lowered.memory.bytes), len(recomputation.segments)
         rows.append((f"activations and gradients of {images} images", f"{memory}, in {segments} segments"))
     if first.account.explanation:
-        note = f"gradients to inputs: {first.account.explanation}"
+        note = f"where executed and predicted differ: {first.account.explanation}"
     return Table(f"{graph.title} on {data.name}", ("", "result"), tuple(rows), note)
 
 
