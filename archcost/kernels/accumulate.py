@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
-import numpy as np
-from numba import njit
-
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.step import Step
@@ -21,15 +18,15 @@ UNIT = 16_384
 
 def accumulate_step(precision: Precision) -> Any:
     """Return the step function that adds one array to another."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
 
-    @njit(nogil=True)
+    @function
     def accumulate(row: int, _thread: int, threads: int) -> None:
         """Add element by element. Arguments: the sum, what is added to it, elements."""
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         elements = words[3]
-        total = numba.carray(view(words[1]), (elements,), dtype)
-        part = numba.carray(view(words[2]), (elements,), dtype)
+        total = view(words[1])
+        part = view(words[2])
         unit = next_unit(row, -1, threads)
         while unit * UNIT < elements:
             for index in range(unit * UNIT, min(elements, (unit + 1) * UNIT)):

@@ -11,9 +11,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.places import Places
@@ -22,7 +22,7 @@ from archcost.kernels.target import Precision
 from archcost.kernels.units import lines_per_unit, next_unit
 
 
-@njit(nogil=True)
+@function
 def _place_of_largest(line: Any, sign: float) -> int:
     """Return the first place of the largest element, or with ``sign`` -1 of the smallest; NaN counts as either."""
     place = 0
@@ -33,7 +33,7 @@ def _place_of_largest(line: Any, sign: float) -> int:
     return place
 
 
-@njit(nogil=True)
+@function
 def _total(line: Any) -> float:
     """Return the sum of a line."""
     total = 0.0
@@ -42,7 +42,7 @@ def _total(line: Any) -> float:
     return total
 
 
-@njit(nogil=True)
+@function
 def _products(first: Any, second: Any) -> float:
     """Return the sum of the products of two lines."""
     total = 0.0
@@ -51,7 +51,7 @@ def _products(first: Any, second: Any) -> float:
     return total
 
 
-@njit(nogil=True)
+@function
 def _exponentials(line: Any, result: Any) -> float:
     """Set ``result`` to the exponentials of what the elements are above the largest; return the largest."""
     largest: float = line[_place_of_largest(line, 1.0)]
@@ -60,7 +60,7 @@ def _exponentials(line: Any, result: Any) -> float:
     return largest
 
 
-@njit(nogil=True)
+@function
 def _softmax(lines: Any, _: float) -> None:
     """Set line 1 to the softmax of line 0."""
     _exponentials(lines[0], lines[1])
@@ -69,7 +69,7 @@ def _softmax(lines: Any, _: float) -> None:
         lines[1, index] /= total
 
 
-@njit(nogil=True)
+@function
 def _softmax_gradient(lines: Any, _: float) -> None:
     """Set line 2 to the gradient, given the gradient of the output in line 0 and the output in line 1."""
     dot = _products(lines[0], lines[1])
@@ -77,7 +77,7 @@ def _softmax_gradient(lines: Any, _: float) -> None:
         lines[2, index] = lines[1, index] * (lines[0, index] - dot)
 
 
-@njit(nogil=True)
+@function
 def _log_softmax(lines: Any, _: float) -> None:
     """Set line 1 to the logarithm of the softmax of line 0."""
     largest = _exponentials(lines[0], lines[1])
@@ -86,7 +86,7 @@ def _log_softmax(lines: Any, _: float) -> None:
         lines[1, index] = lines[0, index] - total
 
 
-@njit(nogil=True)
+@function
 def _log_softmax_gradient(lines: Any, _: float) -> None:
     """Set line 2 to the gradient, given the gradient of the output in line 0 and the output in line 1."""
     total = _total(lines[0])
@@ -94,7 +94,7 @@ def _log_softmax_gradient(lines: Any, _: float) -> None:
         lines[2, index] = lines[0, index] - np.exp(lines[1, index]) * total
 
 
-@njit(nogil=True)
+@function
 def _normalise(line: Any, eps: float) -> float:
     """Normalise a line in place; return 1 / its standard deviation."""
     mean = _total(line) / len(line)
@@ -106,7 +106,7 @@ def _normalise(line: Any, eps: float) -> float:
     return scale
 
 
-@njit(nogil=True)
+@function
 def _layer_norm(lines: Any, eps: float) -> None:
     """Set line 3 to the normalised line 0 times the weight in line 1 plus the bias in line 2."""
     _normalise(lines[0], eps)
@@ -114,7 +114,7 @@ def _layer_norm(lines: Any, eps: float) -> None:
         lines[3, index] = lines[0, index] * lines[1, index] + lines[2, index]
 
 
-@njit(nogil=True)
+@function
 def _layer_norm_gradient(lines: Any, eps: float) -> None:
     """Set line 3 to the gradient, given that of the output in line 0, the input in line 1, the weight in line 2."""
     scale = _normalise(lines[1], eps)
@@ -125,7 +125,7 @@ def _layer_norm_gradient(lines: Any, eps: float) -> None:
         lines[3, index] = scale * (lines[0, index] - mean - lines[1, index] * product)
 
 
-@njit(nogil=True)
+@function
 def _normal_products(lines: Any, eps: float) -> None:
     """Set line 2 to the gradient in line 0 times the normalised line 1."""
     _normalise(lines[1], eps)
@@ -133,26 +133,26 @@ def _normal_products(lines: Any, eps: float) -> None:
         lines[2, index] = lines[0, index] * lines[1, index]
 
 
-@njit(nogil=True)
+@function
 def _sum(lines: Any, factor: float) -> None:
     """Set the element of line 1 to the sum of line 0 times a factor."""
     lines[1, 0] = _total(lines[0]) * factor
 
 
-@njit(nogil=True)
+@function
 def _spread(lines: Any, factor: float) -> None:
     """Set line 1 to the element of line 0 times a factor."""
     for index in range(lines.shape[1]):
         lines[1, index] = lines[0, 0] * factor
 
 
-@njit(nogil=True)
+@function
 def _largest(lines: Any, sign: float) -> None:
     """Set the element of line 1 to the largest of line 0, or with ``sign`` -1 to the smallest."""
     lines[1, 0] = lines[0, _place_of_largest(lines[0], sign)]
 
 
-@njit(nogil=True)
+@function
 def _largest_gradient(lines: Any, sign: float) -> None:
     """Set line 2 to the element of line 0 where line 1 has its (first) largest or smallest, else to 0."""
     place = _place_of_largest(lines[1], sign)
@@ -178,10 +178,10 @@ LINES: dict[str, tuple[int, Callable[..., None]]] = {
 
 def along_step(precision: Precision, name: str) -> Any:
     """Return the step function of what ``LINES`` calls ``name``."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
     tensors, compute = LINES[name]
 
-    @njit(nogil=True)
+    @function
     def run(row: int, _thread: int, threads: int) -> None:
         """Compute every line.
 
@@ -189,19 +189,19 @@ def along_step(precision: Precision, name: str) -> Any:
         function; table of the tensors: address, table of lines, table of elements, elements of a line (its length, or
         1 for one element that holds for all).
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         count, length, together, adds = words[1], words[2], words[3], words[4]
-        number = numba.carray(float64s(words[5]), (1,), np.float64)[0]
+        number = float64s(words[5])[0]
         table = numba.carray(integers(words[6]), (tensors, 4), np.int64)
         lines = np.zeros((tensors, length))
         unit = next_unit(row, -1, threads)
         while unit * together < count:
             for line in range(unit * together, min(count, (unit + 1) * together)):
                 for tensor in range(tensors):
-                    values = numba.carray(view(table[tensor, 0]), (1,), dtype)
-                    start = numba.carray(integers(table[tensor, 1]), (count,), np.int64)[line]
+                    values = view(table[tensor, 0])
+                    start = integers(table[tensor, 1])[line]
                     size = table[tensor, 3]
-                    places = numba.carray(integers(table[tensor, 2]), (size,), np.int64)
+                    places = integers(table[tensor, 2])
                     if tensor < tensors - 1:
                         for index in range(size):
                             lines[tensor, index] = values[start + places[index]]

@@ -11,9 +11,9 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from archcost.kernels.direct import address_of, run_step, unsigned8s
+from archcost.kernels.function import function
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.random_numbers import mix, normal, symmetric, uniform
 from archcost.kernels.resample import (
@@ -48,7 +48,7 @@ GREY = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in a grey value (ITU-R BT.601)."""
 
 
-@njit(nogil=True)
+@function
 def draw_colors(tones: Floats, settings: Floats, axes: Floats, image: int, white: float) -> bool:
     """Draw how an image's values change: value = factor * value + summand, by channel.
 
@@ -74,7 +74,7 @@ def draw_colors(tones: Floats, settings: Floats, axes: Floats, image: int, white
     return settings[BRIGHTNESS] + settings[CONTRAST] + settings[COLOR] + settings[PCA] > 0.0
 
 
-@njit(nogil=True)
+@function
 def recolor(line: Singles, factor: float, summand: float, white: float) -> None:
     """Change a line's values, which stay between black and white."""
     by, plus, top = np.float32(factor), np.float32(summand), np.float32(white)
@@ -82,14 +82,14 @@ def recolor(line: Singles, factor: float, summand: float, white: float) -> None:
         line[column] = min(max(line[column] * by + plus, np.float32(0.0)), top)
 
 
-@njit(nogil=True)
+@function
 def add_noise(line: Singles, state: int, first: int, size: float, white: float) -> None:
     """Add normal noise of standard deviation ``size`` to a line, whose values stay between black and white."""
     for column in range(line.size):
         line[column] = np.float32(min(max(line[column] + size * normal(state, first + column), 0.0), white))
 
 
-@njit(nogil=True)
+@function
 def erase(target: Singles, settings: Floats, image: int) -> None:
     """Set a square of an image (channels, rows, columns) to 0; its centre is any pixel, so parts may lie outside."""
     height, width = target.shape[1], target.shape[2]
@@ -99,7 +99,7 @@ def erase(target: Singles, settings: Floats, image: int) -> None:
     target[:, max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)] = np.float32(0.0)
 
 
-@njit(nogil=True)
+@function
 def mix_channels(lines: Singles, result: Singles) -> None:
     """Turn lines (channels, columns) into as many as the network takes: repeat one, or make grey of three."""
     for column in range(lines.shape[1]):
@@ -112,7 +112,7 @@ def mix_channels(lines: Singles, result: Singles) -> None:
             )
 
 
-@njit(nogil=True)
+@function
 def copy_image(source: Any, target: Singles, scales: Singles, mapping: Floats, fitting: Fitting) -> None:
     """Make an image whose pixels come from one pixel each and change in nothing but their scale.
 
@@ -131,7 +131,7 @@ def copy_image(source: Any, target: Singles, scales: Singles, mapping: Floats, f
             copy_row(channel, target[plane, row], mapping, row + above, start, factor, summand)
 
 
-@njit(nogil=True)
+@function
 def make_image(
     source: Singles,
     target: Singles,
@@ -176,7 +176,7 @@ def make_image(
         erase(target, settings, image)
 
 
-@njit(nogil=True)
+@function
 def fitting_of(sides: tuple[int, int], frame: tuple[int, int], resized: bool) -> Fitting:
     """Return factor and summand from the frame's rows to the source's, and the same of the columns."""
     (rows, columns), (height, width) = sides, frame
@@ -189,7 +189,7 @@ def fitting_of(sides: tuple[int, int], frame: tuple[int, int], resized: bool) ->
 def copying_step() -> Any:
     """Return the step function that makes a batch from 8-bit images whose pixels need no arithmetic but their scale."""
 
-    @njit(nogil=True)
+    @function
     def copy_images(row: int, _thread: int, threads: int) -> None:
         """Make every image of a batch; mirror and crop alone are read of the settings.
 
@@ -197,11 +197,11 @@ def copying_step() -> Any:
         rows, columns; the images' numbers in the data set; seed; epoch; settings (float64); factor and summand of each
         target channel that normalise (float32, (channels, 2)).
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         images, channels, rows, columns = words[2], words[3], words[4], words[5]
         planes, height, width = words[7], words[8], words[9]
-        numbers = numba.carray(integers(words[10]), (images,), np.int64)
-        settings = numba.carray(float64s(words[13]), (SETTINGS,), np.float64)
+        numbers = integers(words[10])
+        settings = float64s(words[13])
         scales = numba.carray(float32s(words[14]), (planes, 2), np.float32)
         fitting, mapping = fitting_of((rows, columns), (height, width), resized=False), np.empty((2, 3))
         unit = next_unit(row, -1, threads)
@@ -220,18 +220,18 @@ def copying_step() -> Any:
 def making_step() -> Any:
     """Return the step function that makes a batch with all that there is."""
 
-    @njit(nogil=True)
+    @function
     def make_images(row: int, _thread: int, threads: int) -> None:
         """Make every image of a batch.
 
         Arguments: as of ``copy_images``, but the source is float32; then axes of the colours (float64, (3, 3)); whether
         images are resized; the value of white.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         images, channels, rows, columns = words[2], words[3], words[4], words[5]
         planes, height, width = words[7], words[8], words[9]
-        numbers = numba.carray(integers(words[10]), (images,), np.int64)
-        settings = numba.carray(float64s(words[13]), (SETTINGS,), np.float64)
+        numbers = integers(words[10])
+        settings = float64s(words[13])
         scales = numba.carray(float32s(words[14]), (planes, 2), np.float32)
         tables = (settings, scales, numba.carray(float64s(words[15]), (3, 3), np.float64))
         fitting = fitting_of((rows, columns), (height, width), resized=words[16] != 0)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
-import numpy as np
-from numba import njit
-
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Blocked
-from archcost.kernels.machine import float32s, integers
+from archcost.kernels.machine import clear, integers
 from archcost.kernels.step import Step
 from archcost.kernels.units import lines_per_unit, next_unit
 
@@ -21,28 +18,27 @@ WORD = 4
 def border_step() -> Any:
     """Return the step function that sets the borders of maps to zero."""
 
-    @njit(nogil=True)
+    @function
     def clear_border(row: int, _thread: int, threads: int) -> None:
         """Clear the border of every map (a channel block of an image).
 
         Arguments: the tensor, maps, maps of a unit; words of a map before its first inside pixel, behind its last one,
         and of a row's inside and of its border; rows inside.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         maps, together, before, behind = words[2], words[3], words[4], words[5]
         inside, border, rows = words[6], words[7], words[8]
         size = before + rows * inside + (rows - 1) * border + behind
-        memory = numba.carray(float32s(words[1]), (maps * size,), np.float32)
         unit = next_unit(row, -1, threads)
         while unit * together < maps:
             for index in range(unit * together, min(maps, (unit + 1) * together)):
-                start = index * size
-                memory[start : start + before] = 0
-                place = start + before + inside
+                place = words[1] + 4 * index * size
+                clear(place, 4 * before)
+                place += 4 * (before + inside)
                 for _ in range(rows - 1):
-                    memory[place : place + border] = 0
-                    place += border + inside
-                memory[place : place + behind] = 0
+                    clear(place, 4 * border)
+                    place += 4 * (border + inside)
+                clear(place, 4 * behind)
             unit = next_unit(row, unit, threads)
 
     return clear_border

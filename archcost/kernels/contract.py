@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.geometry import Shape, product
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Blocked
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.moves import lanes_cleared
@@ -34,18 +34,18 @@ def contract_step(precision: Precision) -> Any:
     """Return the step function of products of matrices."""
     view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
 
-    @njit(nogil=True)
+    @function
     def multiply_matrices(row: int, _thread: int, threads: int) -> None:
         """Compute some rows of every product.
 
         Arguments: products, rows, columns, depth, rows of a unit, whether to add; table of the factors and the result:
         address, elements to each product, to each row, to each column (for the factors one of them is the depth).
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         outer, rows, columns, depth, together, adds = words[1], words[2], words[3], words[4], words[5], words[6]
         table = numba.carray(integers(words[7]), (3, 4), np.int64)
-        first, second = numba.carray(view(table[0, 0]), (1,), dtype), numba.carray(view(table[1, 0]), (1,), dtype)
-        target = numba.carray(view(table[2, 0]), (1,), dtype)
+        first, second = view(table[0, 0]), view(table[1, 0])
+        target = view(table[2, 0])
         left, right = np.empty((together, depth), dtype), np.empty((depth, columns), dtype)
         result = np.empty((together, columns), dtype)
         pieces = (rows + together - 1) // together
@@ -55,17 +55,17 @@ def contract_step(precision: Precision) -> Any:
             number = unit // pieces
             begin = (unit - number * pieces) * together
             count = min(together, rows - begin)
-            start = numba.carray(integers(table[0, 1]), (outer,), np.int64)[number]
-            by_row = numba.carray(integers(table[0, 2]), (rows,), np.int64)
-            by_depth = numba.carray(integers(table[0, 3]), (depth,), np.int64)
+            start = integers(table[0, 1])[number]
+            by_row = integers(table[0, 2])
+            by_depth = integers(table[0, 3])
             for i in range(count):
                 for k in range(depth):
                     left[i, k] = first[start + by_row[begin + i] + by_depth[k]]
             if copied != number:
                 copied = number
-                start = numba.carray(integers(table[1, 1]), (outer,), np.int64)[number]
-                by_depth = numba.carray(integers(table[1, 2]), (depth,), np.int64)
-                by_column = numba.carray(integers(table[1, 3]), (columns,), np.int64)
+                start = integers(table[1, 1])[number]
+                by_depth = integers(table[1, 2])
+                by_column = integers(table[1, 3])
                 for k in range(depth):
                     for j in range(columns):
                         right[k, j] = second[start + by_depth[k] + by_column[j]]
@@ -86,9 +86,9 @@ def contract_step(precision: Precision) -> Any:
                     for j in range(columns):
                         line[j] += a * right[k, j]
                     k += 1
-            start = numba.carray(integers(table[2, 1]), (outer,), np.int64)[number]
-            by_row = numba.carray(integers(table[2, 2]), (rows,), np.int64)
-            by_column = numba.carray(integers(table[2, 3]), (columns,), np.int64)
+            start = integers(table[2, 1])[number]
+            by_row = integers(table[2, 2])
+            by_column = integers(table[2, 3])
             for i in range(count):
                 for j in range(columns):
                     place = start + by_row[begin + i] + by_column[j]

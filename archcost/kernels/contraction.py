@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
 from archcost.kernels.field import Field, tile_rows
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.microkernel import Tile
 from archcost.kernels.panels import Panels, pieces
 from archcost.kernels.step import Integers, Step, tabled
@@ -69,10 +69,10 @@ def contraction_step() -> Any:
     return contract_all
 
 
-@njit(nogil=True)
+@function
 def contract_all(row: int, thread: int, threads: int) -> None:
     """Compute every tile of every panel."""
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     images, tiles = words[1], words[2]
     tile_table = numba.carray(integers(words[3]), (tiles, 5), np.int64)
     panels = words[4]
@@ -81,8 +81,8 @@ def contract_all(row: int, thread: int, threads: int) -> None:
     residual, residual_step = words[12], words[13]
     tiles_per_unit, panels_per_unit, parts = words[18], words[19], words[20]
 
-    record = np.zeros(20, np.int64)
-    address = record.ctypes.data
+    address = blank_record()
+    record = integers(address)
     record[5] = words[6]
     record[6] = words[11]
     record[9] = words[14]

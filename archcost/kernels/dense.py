@@ -7,9 +7,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled, conv, plain_dense
+from archcost.kernels.function import function
 from archcost.kernels.layout import Blocked
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.operation import Gradient, Operation
@@ -104,7 +104,7 @@ def radial_step(precision: Precision, backward: bool) -> Any:
     """Return the step function of squared distances or of their gradient, in plain loops: it is a tiny layer."""
     view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
 
-    @njit(nogil=True)
+    @function
     def run(row: int, _thread: int, threads: int) -> None:
         """Compute every pixel.
 
@@ -112,7 +112,7 @@ def radial_step(precision: Precision, backward: bool) -> Any:
         the next image, block, row and column of the input, of the output (or its gradient) and of the input's gradient;
         whether to add to it.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         rows, columns, features, count, lanes = words[2], words[3], words[4], words[5], words[6]
         prototypes = numba.carray(view(words[7]), (count, features), dtype)
         unit = next_unit(row, -1, threads)
@@ -121,13 +121,12 @@ def radial_step(precision: Precision, backward: bool) -> Any:
             line = unit - image * rows
             for column in range(columns):
                 at = image * words[9] + line * words[11] + column * words[12]
-                source = numba.carray(view(words[8]), (at + (features // lanes + 1) * words[10] + lanes,), dtype)
+                source = view(words[8])
                 there = image * words[14] + line * words[16] + column * words[17]
-                output = numba.carray(view(words[13]), (there + (count // lanes + 1) * words[15] + lanes,), dtype)
+                output = view(words[13])
                 if backward:
                     place = image * words[19] + line * words[21] + column * words[22]
-                    last = place + (features // lanes + 1) * words[20] + lanes
-                    target = numba.carray(view(words[18]), (last,), dtype)
+                    target = view(words[18])
                     for feature in range(features):
                         value = 0.0
                         x = source[at + feature // lanes * words[10] + feature % lanes]

@@ -11,14 +11,15 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
 from archcost.kernels.elementary import epilogue_of
 from archcost.kernels.field import Field
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked, aligned
-from archcost.kernels.machine import call_tile, float32s, float64s, integers
+from archcost.kernels.machine import blank_record, call_tile, float32s, float64s, integers
 from archcost.kernels.panels import Filters, pieces
 from archcost.kernels.passes import Pass
 from archcost.kernels.step import Integers, Step, tabled
@@ -92,7 +93,7 @@ def channel_step() -> Any:
     return filter_channels
 
 
-@njit(nogil=True)
+@function
 def filter_channels(row: int, thread: int, threads: int) -> None:
     """Compute every piece of every row of every block: some rows of all blocks, then the next rows.
 
@@ -100,12 +101,13 @@ def filter_channels(row: int, thread: int, threads: int) -> None:
     kernel); taps, their offsets, weights, biases, bytes of a block's biases; then address, image step, block step and
     row step of source, output and residual; rows that go together.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     images, blocks, rows, unit_lines, count, taps = words[1], words[2], words[3], words[4], words[5], words[7]
     table = numba.carray(integers(words[6]), (count, 4), np.int64)
     lines = images * blocks * rows
     vector = words[11]
-    record = np.zeros(8, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[3], record[4] = words[8], taps
     together = words[24]
     units = (lines + unit_lines - 1) // unit_lines
@@ -128,7 +130,7 @@ def filter_channels(row: int, thread: int, threads: int) -> None:
                 record[0] = source + table[piece, 0]
                 record[1] = output + table[piece, 1]
                 record[6] = residual + table[piece, 2] if words[20] else 0
-                call_tile(table[piece, 3], record.ctypes.data)
+                call_tile(table[piece, 3], address)
         unit = next_near(row, unit, thread, threads, units)
 
 
@@ -136,16 +138,16 @@ def filters_step(precision: Precision) -> Any:
     """Return the step function that packs filters: a vector for each block and tap."""
     view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
 
-    @njit(nogil=True)
+    @function
     def pack(row: int, _thread: int, threads: int) -> None:
         """Pack all channels.
 
         Arguments: channels, lanes, taps, table of the taps' places in a filter, elements of a filter; plain weights;
         packed; factors of channels, or 0.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         channels, lanes, taps, size = words[1], words[2], words[3], words[5]
-        places = numba.carray(integers(words[4]), (taps,), np.int64)
+        places = integers(words[4])
         blocks = (channels + lanes - 1) // lanes
         plain = numba.carray(view(words[6]), (channels, size), dtype)
         packed = numba.carray(view(words[7]), (blocks, taps, lanes), dtype)
@@ -156,7 +158,7 @@ def filters_step(precision: Precision) -> Any:
                 for tap in range(taps):
                     packed[unit, tap, lane] = plain[channel, places[tap]]
                     if words[8]:
-                        packed[unit, tap, lane] *= numba.carray(view(words[8]), (channels,), dtype)[channel]
+                        packed[unit, tap, lane] *= view(words[8])[channel]
             unit = next_unit(row, unit, threads)
 
     return pack

@@ -6,13 +6,14 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
 from archcost.kernels.field import Field
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked, aligned
-from archcost.kernels.machine import call_tile, float32s, float64s, integers
+from archcost.kernels.machine import blank_record, call_tile, clear, float32s, float64s, integers
 from archcost.kernels.panels import pieces
 from archcost.kernels.passes import Window
 from archcost.kernels.step import Step, tabled
@@ -74,7 +75,7 @@ def product_step() -> Any:
     return sum_rows
 
 
-@njit(nogil=True)
+@function
 def sum_rows(row: int, _thread: int, threads: int) -> None:
     """Add up the products of every block and part.
 
@@ -82,18 +83,19 @@ def sum_rows(row: int, _thread: int, threads: int) -> None:
     kernel); row step of taps; address, image step, block step and row step of the larger and the smaller map; sums,
     64-bit words of a unit's.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     blocks, parts, rows, calls = words[1], words[2], words[4], words[6]
     lines = words[3] * rows
     table = numba.carray(integers(words[7]), (calls, 3), np.int64)
-    record = np.zeros(8, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[0], record[4] = words[5], words[8]
     unit = next_unit(row, -1, threads)
     while unit < blocks * parts:
         block = unit // parts
         part = unit - block * parts
         sums = words[17] + unit * words[18] * 8
-        numba.carray(integers(sums), (words[18],), np.int64)[:] = 0
+        clear(sums, words[18] * 8)
         for line in range(part * lines // parts, (part + 1) * lines // parts):
             image = line // rows
             place = line - image * rows
@@ -102,7 +104,7 @@ def sum_rows(row: int, _thread: int, threads: int) -> None:
             for call in range(calls):
                 record[1] = larger + table[call, 0]
                 record[3] = sums + table[call, 1]
-                call_tile(table[call, 2], record.ctypes.data)
+                call_tile(table[call, 2], address)
         unit = next_unit(row, unit, threads)
 
 
@@ -110,10 +112,10 @@ def read_step(precision: Precision) -> Any:
     """Return the step function that adds the parts and writes the plain gradient."""
     view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
 
-    @njit(nogil=True)
+    @function
     def read(row: int, _thread: int, threads: int) -> None:
         """Write every channel. Arguments: channels, lanes, blocks, parts, taps; sums; plain gradient."""
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         channels, lanes, blocks, parts, taps = words[1], words[2], words[3], words[4], words[5]
         sums = numba.carray(view(words[6]), (blocks, parts, taps, lanes), dtype)
         plain = numba.carray(view(words[7]), (channels, taps), dtype)

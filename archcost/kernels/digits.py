@@ -11,9 +11,9 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from archcost.kernels.direct import unsigned8s
+from archcost.kernels.function import function
 from archcost.kernels.machine import float64s, integers
 from archcost.kernels.random_numbers import bits, mix, normal, symmetric, uniform
 from archcost.kernels.smooth_field import draw_field, field_line, on_line
@@ -50,19 +50,19 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 
-@njit(nogil=True)
+@function
 def state_of_image(seed: int, part: int, image: int) -> int:
     """Return the state of an image's stream of random numbers."""
     return int(mix(mix(mix(seed) + part) + image))
 
 
-@njit(nogil=True)
+@function
 def label_of(state: int, classes: int) -> int:
     """Return an image's class: number 0 of its stream decides, each class is as likely."""
     return int(bits(state, 0) % classes)
 
 
-@njit(nogil=True)
+@function
 def ink_piece(canvas: Floats, path: Floats, first: int, soft: float) -> None:
     """Ink one straight piece of the path into the canvas, where it is darker than what is there.
 
@@ -91,7 +91,7 @@ def ink_piece(canvas: Floats, path: Floats, first: int, soft: float) -> None:
             canvas[row, column] = max(canvas[row, column], shade)
 
 
-@njit(nogil=True)
+@function
 def ink_stroke(canvas: Floats, points: Floats, path: Floats, state: int, number: int, field: Floats) -> None:
     """Draw a stroke: a Catmull-Rom spline through its points, which are moved, bent and placed first.
 
@@ -147,7 +147,7 @@ def ink_stroke(canvas: Floats, points: Floats, path: Floats, state: int, number:
         ink_piece(canvas, path, piece, soft)
 
 
-@njit(nogil=True)
+@function
 def spot(canvas: Floats, y: float, x: float, radius: float, ink: float) -> None:
     """Blot a disc with a soft edge: towards ``ink`` where that is 0, to at least ``ink`` elsewhere."""
     for row in range(SIDE):
@@ -160,7 +160,7 @@ def spot(canvas: Floats, y: float, x: float, radius: float, ink: float) -> None:
                 canvas[row, column] = max(canvas[row, column], inside * ink)
 
 
-@njit(nogil=True)
+@function
 def spoil(canvas: Floats, path: Floats, points: int, state: int) -> None:
     """Leave a gap in the pen's last stroke or a blob of ink beside it, in a few images."""
     if uniform(state, OF_SPOTS) < GAPS:
@@ -176,7 +176,7 @@ def spoil(canvas: Floats, path: Floats, points: int, state: int) -> None:
 def drawing_step() -> Any:
     """Return the step function that draws images."""
 
-    @njit(nogil=True)
+    @function
     def draw_digits(row: int, _thread: int, threads: int) -> None:
         """Draw images, each by its number.
 
@@ -184,14 +184,14 @@ def drawing_step() -> Any:
         their number, address of where each stroke's points begin, of where each form's strokes begin, of where each
         class's forms begin, classes; what to write labels to (0: nowhere), whether to write labels alone.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         images, classes = words[2], words[11]
-        numbers = numba.carray(integers(words[3]), (images,), np.int64)
-        of_class = numba.carray(integers(words[10]), (classes + 1,), np.int64)
-        of_form = numba.carray(integers(words[9]), (of_class[classes] + 1,), np.int64)
-        of_stroke = numba.carray(integers(words[8]), (of_form[of_class[classes]] + 1,), np.int64)
+        numbers = integers(words[3])
+        of_class = integers(words[10])
+        of_form = integers(words[9])
+        of_stroke = integers(words[8])
         points = numba.carray(float64s(words[6]), (words[7], 3), np.float64)
-        labels = numba.carray(integers(words[12]), (images,), np.int64)
+        labels = integers(words[12])
         canvas = np.empty((SIDE, SIDE))
         path = np.zeros((words[7] * PIECES_OF_A_CURVE + 1, 4))
         field = np.empty((CELLS + 3, CELLS + 3, 2))
@@ -219,7 +219,7 @@ def drawing_step() -> Any:
     return draw_digits
 
 
-@njit(nogil=True)
+@function
 def develop(canvas: Floats, image: npt.NDArray[np.uint8], state: int) -> None:
     """Turn ink into 8-bit brightness: white on black, with the image's own brightness and noise."""
     brightness = 255.0 * (0.7 + 0.3 * uniform(state, 10))

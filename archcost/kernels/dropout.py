@@ -13,10 +13,11 @@ from typing import Any, cast
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Blocked, aligned
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.operation import Gradient, Operation
@@ -170,16 +171,16 @@ def path_step(precision: Precision) -> Any:
     """Return the step function that draws the factor of every image."""
     view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
 
-    @njit(nogil=True)
+    @function
     def draw_factors(row: int, _thread: int, threads: int) -> None:
         """Write 0 or the factor for kept images to a vector for each image.
 
         Arguments: factors, images, lanes, address of the factor (float64), threshold, address of seed, iteration, node.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         images, lanes = words[2], words[3]
         factors = numba.carray(view(words[1]), (images, lanes), dtype)
-        kept = numba.carray(float64s(words[4]), (1,), np.float64)[0]
+        kept = float64s(words[4])[0]
         unit = next_unit(row, -1, threads)
         while unit < images:
             factors[unit, :] = kept if draw(words[6], unit) >= words[5] else 0.0

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
 from archcost.kernels.contraction import panel_rows, row_tiles
 from archcost.kernels.conv import Fusion, Parts
 from archcost.kernels.depthwise import packed_filters, row_pieces
+from archcost.kernels.function import function
 from archcost.kernels.layers import Layer
 from archcost.kernels.layout import Array, Blocked, aligned
-from archcost.kernels.machine import call_tile, float32s, integers
+from archcost.kernels.machine import blank_record, call_tile, clear, integers
 from archcost.kernels.packing import packed_biases, packing
 from archcost.kernels.panels import Panels, fitting_vectors, pieces
 from archcost.kernels.passes import Window, forward_halo, forward_pass, taps_in_line
@@ -64,10 +64,10 @@ def expanded_step() -> Any:
     return expand_and_filter
 
 
-@njit(nogil=True)
+@function
 def expand_and_filter(row: int, thread: int, threads: int) -> None:
     """Compute every panel of every band of every image. Threads beyond those that scratch was made for take none."""
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     if thread >= words[2]:
         return
     together = min(threads, words[2])
@@ -78,8 +78,8 @@ def expand_and_filter(row: int, thread: int, threads: int) -> None:
     piece_table = numba.carray(integers(words[19]), (words[18], 4), np.int64)
     scratch = words[13] + thread * words[14]
     row_step, block_step, vector = words[15], words[16], words[25]
-    record, filtering = np.zeros(20, np.int64), np.zeros(8, np.int64)
-    expanding, address = record.ctypes.data, filtering.ctypes.data
+    expanding, address = blank_record(), blank_record()
+    record, filtering = integers(expanding), integers(address)
     record[5], record[6] = words[9], block_step
     filtering[3], filtering[4] = words[21], words[20]
     unit = next_near(row, -1, thread, together, words[1])
@@ -103,9 +103,7 @@ def expand_and_filter(row: int, thread: int, threads: int) -> None:
         for block in range(blocks):
             for zeros in range(above + below):
                 place = zeros if zeros < above else zeros + rows
-                numba.carray(float32s(scratch + block * block_step + place * row_step), (row_step // 4,), np.float32)[
-                    :
-                ] = 0
+                clear(scratch + block * block_step + place * row_step, row_step)
         count = 0
         for line in range(rows):
             source = words[10] + image * words[11] + (first_row + line) * words[12]

@@ -13,12 +13,13 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array
-from archcost.kernels.machine import call_tile, float32s, float64s, integers
+from archcost.kernels.machine import blank_record, call_tile, float32s, float64s, integers
 from archcost.kernels.pixels import UNROLL, unrolled
 from archcost.kernels.segments import Segment, Windows, address
 from archcost.kernels.step import Step
@@ -79,20 +80,21 @@ def sums_step() -> Any:
     return sum_windows
 
 
-@njit(nogil=True)
+@function
 def sum_windows(row: int, _thread: int, threads: int) -> None:
     """Write of every window the sum of absolute values, of squares, and its first element that is not finite (or -1).
 
     Arguments: kernel; windows, table of ranges, of the first range of each window; bytes of an element, lanes; array;
     factors of the segments (0: all are 1); sums of the windows, float64 (windows, 2); elements found, (windows,).
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     kernel, windows, size, lanes, weighted = words[1], words[2], words[5], words[6], words[8] != 0
-    firsts = numba.carray(integers(words[4]), (windows + 1,), np.int64)
+    firsts = integers(words[4])
     ranges = numba.carray(integers(words[3]), (firsts[windows], 3), np.int64)
     results = numba.carray(float64s(words[9]), (windows, 2), np.float64)
-    found = numba.carray(integers(words[10]), (windows,), np.int64)
-    record = np.zeros(3, np.int64)
+    found = integers(words[10])
+    address = blank_record()
+    record = integers(address)
     sums = np.zeros((2, lanes + 1), np.float64)
     record[2] = sums.ctypes.data
     unit = next_unit(row, -1, threads)
@@ -103,10 +105,10 @@ def sum_windows(row: int, _thread: int, threads: int) -> None:
             start, count = ranges[index, 0], ranges[index, 1]
             record[0] = count
             record[1] = words[7] + start * size
-            call_tile(kernel, record.ctypes.data)
+            call_tile(kernel, address)
             factor = 1.0
             if weighted:
-                factor = numba.carray(float64s(words[8] + ranges[index, 2] * 16), (1,), np.float64)[0]
+                factor = float64s(words[8] + ranges[index, 2] * 16)[0]
             absolute = sums[0].sum()
             if factor != 0:
                 results[unit, 0] += factor * absolute
@@ -117,16 +119,16 @@ def sum_windows(row: int, _thread: int, threads: int) -> None:
         unit = next_unit(row, unit, threads)
 
 
-@njit(nogil=True)
+@function
 def first_not_finite(address: int, elements: int, size: int) -> int:
     """Return the first element that is not finite, or -1 (a sum of finite ones may overflow)."""
     if size == 4:
-        singles = numba.carray(float32s(address), (elements,), np.float32)
+        singles = float32s(address)
         for index in range(elements):
             if not np.isfinite(singles[index]):
                 return index
     else:
-        doubles = numba.carray(float64s(address), (elements,), np.float64)
+        doubles = float64s(address)
         for index in range(elements):
             if not np.isfinite(doubles[index]):
                 return index
@@ -138,7 +140,7 @@ def total_step() -> Any:
     return add_windows
 
 
-@njit(nogil=True)
+@function
 def add_windows(row: int, thread: int, _threads: int) -> None:
     """Write a penalty, or a norm, the first element that is not finite, and the factor that clips the norm.
 
@@ -147,29 +149,29 @@ def add_windows(row: int, thread: int, _threads: int) -> None:
     """
     if thread != 0:
         return
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     windows = words[1]
     sums = numba.carray(float64s(words[2]), (windows, 2), np.float64)
     absolute, squares = 0.0, 0.0
     for window in range(windows):
         absolute += sums[window, 0]
         squares += sums[window, 1]
-    result = numba.carray(float64s(words[5]), (1,), np.float64)
+    result = float64s(words[5])
     if words[4] != 0:
-        factors = numba.carray(float64s(words[4]), (2,), np.float64)
+        factors = float64s(words[4])
         result[0] = factors[0] * absolute + factors[1] * squares
         return
-    found = numba.carray(integers(words[3]), (windows,), np.int64)
+    found = integers(words[3])
     first = -1
     for window in range(windows):
         if found[window] >= 0:
             first = found[window]
             break
     norm = np.sqrt(squares)
-    limit = numba.carray(float64s(words[7]), (1,), np.float64)[0]
+    limit = float64s(words[7])[0]
     result[0] = norm
-    numba.carray(integers(words[6]), (1,), np.int64)[0] = first
-    numba.carray(float64s(words[8]), (1,), np.float64)[0] = limit / norm if norm > limit else 1.0
+    integers(words[6])[0] = first
+    float64s(words[8])[0] = limit / norm if norm > limit else 1.0
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Blocked
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.step import Step
@@ -40,27 +39,26 @@ class Loss:
 
 def cross_entropy_step(precision: Precision) -> Any:
     """Return the step function of softmax cross-entropy."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
 
-    @njit(nogil=True)
+    @function
     def cross_entropy(row: int, _thread: int, threads: int) -> None:
         """Compute loss, gradient and verdict of every image.
 
         Arguments: logits, elements to the next image and block; gradient (or 0), elements to the next image and block;
         images, classes, lanes; labels; losses; verdicts; address of smoothing and weight of an image.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         images, classes, lanes = words[7], words[8], words[9]
-        labels = numba.carray(integers(words[10]), (images,), np.int64)
-        losses = numba.carray(float64s(words[11]), (images,), np.float64)
-        verdicts = numba.carray(integers(words[12]), (images,), np.int64)
-        numbers = numba.carray(float64s(words[13]), (2,), np.float64)
+        labels = integers(words[10])
+        losses = float64s(words[11])
+        verdicts = integers(words[12])
+        numbers = float64s(words[13])
         smoothing, weight = numbers[0], numbers[1]
         shares = np.empty(classes, np.float64)
         unit = next_unit(row, -1, threads)
         while unit < images:
-            span = (classes - 1) // lanes * words[3] + lanes
-            logits = numba.carray(view(words[1] + unit * words[2]), (span,), dtype)
+            logits = view(words[1] + unit * words[2])
             label, best, largest, sum_of_logits = labels[unit], 0, -np.inf, 0.0
             for index in range(classes):
                 value = np.float64(logits[index // lanes * words[3] + index % lanes])
@@ -76,8 +74,7 @@ def cross_entropy_step(precision: Precision) -> Any:
             losses[unit] = np.log(total) + largest - wanted
             verdicts[unit] = 1 if best == label else 0
             if words[4]:
-                span = (classes - 1) // lanes * words[6] + lanes
-                gradient = numba.carray(view(words[4] + unit * words[5]), (span,), dtype)
+                gradient = view(words[4] + unit * words[5])
                 for index in range(classes):
                     goal = smoothing / classes + (1.0 - smoothing if index == label else 0.0)
                     gradient[index // lanes * words[6] + index % lanes] = weight * (shares[index] / total - goal)
@@ -90,21 +87,21 @@ def cross_entropy_step(precision: Precision) -> Any:
 
 def elements_step(precision: Precision, kind: str) -> Any:
     """Return the step function of a loss that is a mean over elements: "binary" or "squared"."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
     binary = kind == "binary"
 
-    @njit(nogil=True)
+    @function
     def element_losses(row: int, _thread: int, threads: int) -> None:
         """Compute the loss and the gradient of every image.
 
         Arguments: five of each of predictions, goals and gradient: address (0: none) and elements to the next image,
         block, row and pixel; images, channels, rows, columns, lanes; losses; verdicts; address of an element's weight.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         images, channels, rows, columns, lanes = words[16], words[17], words[18], words[19], words[20]
-        losses = numba.carray(float64s(words[21]), (images,), np.float64)
-        verdicts = numba.carray(integers(words[22]), (images,), np.int64)
-        weight = numba.carray(float64s(words[23]), (1,), np.float64)[0]
+        losses = float64s(words[21])
+        verdicts = integers(words[22])
+        weight = float64s(words[23])[0]
         wants = words[11] != 0
         unit = next_unit(row, -1, threads)
         while unit < images:
@@ -113,9 +110,9 @@ def elements_step(precision: Precision, kind: str) -> Any:
             for channel in range(channels):
                 for line in range(rows):
                     first = words[1] + _bytes(words, 1, unit, channel // lanes, line)
-                    predictions = numba.carray(view(first), (columns * words[5] + lanes,), dtype)
+                    predictions = view(first)
                     first = words[6] + _bytes(words, 6, unit, channel // lanes, line)
-                    goals = numba.carray(view(first), (columns * words[10] + lanes,), dtype)
+                    goals = view(first)
                     lane = channel % lanes
                     sum_of_line = 0.0
                     for column in range(columns):
@@ -131,7 +128,7 @@ def elements_step(precision: Precision, kind: str) -> Any:
                             slope = 2.0 * (value - goal)
                         if wants:
                             first = words[11] + _bytes(words, 11, unit, channel // lanes, line)
-                            gradients = numba.carray(view(first), (columns * words[15] + lanes,), dtype)
+                            gradients = view(first)
                             gradients[column * words[15] + lane] = weight * slope
                     sum_of_image += sum_of_line
             losses[unit] = sum_of_image
@@ -141,7 +138,7 @@ def elements_step(precision: Precision, kind: str) -> Any:
     return element_losses
 
 
-@njit(nogil=True)
+@function
 def _bytes(words: Any, place: int, image: int, block: int, line: int) -> int:
     """Return the distance of a row from the start of the operand whose words begin at ``place``."""
     distance: int = image * words[place + 1] + block * words[place + 2] + line * words[place + 3]
@@ -153,7 +150,7 @@ def mean_step() -> Any:
     return add_images
 
 
-@njit(nogil=True)
+@function
 def add_images(row: int, thread: int, _threads: int) -> None:
     """Write weight x sum of losses, and the number of right predictions.
 
@@ -161,18 +158,16 @@ def add_images(row: int, thread: int, _threads: int) -> None:
     """
     if thread != 0:
         return
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     images = words[3]
-    losses = numba.carray(float64s(words[1]), (images,), np.float64)
-    verdicts = numba.carray(integers(words[2]), (images,), np.int64)
+    losses = float64s(words[1])
+    verdicts = integers(words[2])
     total, right = 0.0, 0
     for image in range(images):
         total += losses[image]
         right += verdicts[image]
-    numba.carray(float64s(words[5]), (1,), np.float64)[0] = (
-        total * numba.carray(float64s(words[4]), (1,), np.float64)[0]
-    )
-    numba.carray(integers(words[6]), (1,), np.int64)[0] = right
+    float64s(words[5])[0] = total * float64s(words[4])[0]
+    integers(words[6])[0] = right
 
 
 def _finished(step: Step, losses: Any, verdicts: Any, weight: float) -> Loss:

@@ -6,11 +6,12 @@ import platform
 import sys
 from typing import Any
 
-import numba
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from archcost.kernels.function import function
 
 INT64 = ir.IntType(64)
 SPINS_BEFORE_YIELD = 500
@@ -108,6 +109,36 @@ def integers(_context: Any, address: Any) -> Any:
     return types.CPointer(types.int64)(types.intp), write
 
 
+RECORD_WORDS = 64
+"""Most 64-bit integers that a step function hands to a micro-kernel."""
+
+
+@intrinsic
+def blank_record(_context: Any) -> Any:
+    """Return the address of ``RECORD_WORDS`` integers of zero, which are there until the step function ends.
+
+    An array of Numba's would be counted and freed, and takes longer to compile than the rest of a step function.
+    """
+
+    def write(_: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        place = cgutils.alloca_once(builder, INT64, size=RECORD_WORDS, name="record")
+        cgutils.memset(builder, place, ir.Constant(INT64, 8 * RECORD_WORDS), 0)
+        return builder.ptrtoint(place, INT64)
+
+    return types.intp(), write
+
+
+@intrinsic
+def clear(_context: Any, address: Any, size: Any) -> Any:
+    """Set ``size`` bytes at ``address`` to zero."""
+
+    def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        cgutils.memset(builder, builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()), arguments[1], 0)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), write
+
+
 def _numbers(kind: Any, scalar: Any) -> Any:
     """Return the intrinsic that takes an address for a pointer to numbers of that type."""
 
@@ -128,7 +159,7 @@ float64s = _numbers(types.float64, ir.DoubleType())
 """Return an address as a pointer to float64 numbers."""
 
 
-@njit(nogil=True)
+@function
 def wait_for_all(barrier: int, threads: int) -> None:
     """Wait until ``threads`` threads are here; ``barrier`` is the address of a counter and of a round number."""
     if threads == 1:
@@ -147,7 +178,7 @@ def wait_for_all(barrier: int, threads: int) -> None:
             give_way()
 
 
-@njit(nogil=True)
+@function
 def run_program(addresses: int, rows: int, row_bytes: int, steps: int, barrier: int, thread: int, threads: int) -> None:
     """Run every step of a program; all threads run the same steps and meet after each.
 
@@ -160,7 +191,7 @@ def run_program(addresses: int, rows: int, row_bytes: int, steps: int, barrier: 
         thread: number of this thread.
         threads: how many there are.
     """
-    functions = numba.carray(integers(addresses), (steps,), numba.int64)
+    functions = integers(addresses)
     for step in range(steps):
         call_step(functions[step], rows + step * row_bytes, thread, threads)
         wait_for_all(barrier, threads)

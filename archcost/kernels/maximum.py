@@ -14,13 +14,14 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.geometry import Pair
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Blocked
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.step import Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
 from archcost.kernels.units import next_near
@@ -133,7 +134,7 @@ def maximum_step() -> Any:
     return spread_maxima
 
 
-@njit(nogil=True)
+@function
 def spread_maxima(row: int, thread: int, threads: int) -> None:
     """Give the gradients of all windows of every block to the inputs.
 
@@ -141,12 +142,13 @@ def spread_maxima(row: int, thread: int, threads: int) -> None:
     its kernel, the kernel of any window, the kernel that sets zeros (0 if none are needed), height and width of the
     input; address and steps of image, block, row of input, its gradient, output and its gradient; pixel step.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     images, blocks, rows, runs_of_row = words[1], words[2], words[3], words[5]
     row_table = numba.carray(integers(words[4]), (rows, 3), np.int64)
     run_table = numba.carray(integers(words[6]), (runs_of_row, 7), np.int64)
     height, pixel_step = words[12], words[30]
-    record, blank = np.zeros(16, np.int64), np.zeros(2, np.int64)
+    address, clearing = blank_record(), blank_record()
+    record, blank = integers(address), integers(clearing)
     record[7], record[8] = words[17], words[21]
     blank[0] = words[13]
     unit = next_near(row, -1, thread, threads, images * blocks)
@@ -160,7 +162,7 @@ def spread_maxima(row: int, thread: int, threads: int) -> None:
             end = row_table[place, 0] + row_table[place, 1] if place < rows else height
             while blanked < end:
                 blank[1] = gradient + blanked * words[21]
-                call_tile(words[11], blank.ctypes.data)
+                call_tile(words[11], clearing)
                 blanked += 1
             if place == rows:
                 break
@@ -179,7 +181,7 @@ def spread_maxima(row: int, thread: int, threads: int) -> None:
                 record[6] = run_table[run, 2] * pixel_step
                 record[10] = run_table[run, 5]
                 usual = record[9] == words[7] and record[10] == words[8]
-                call_tile(words[9] if usual else words[10], record.ctypes.data)
+                call_tile(words[9] if usual else words[10], address)
         unit = next_near(row, unit, thread, threads, images * blocks)
 
 

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked, aligned
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.plain import shuffled
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
@@ -113,7 +114,7 @@ def movement_step() -> Any:
     return move
 
 
-@njit(nogil=True)
+@function
 def move(row: int, _thread: int, threads: int) -> None:
     """Compute every run of every row of every block.
 
@@ -121,7 +122,7 @@ def move(row: int, _thread: int, threads: int) -> None:
     output, its image step and row step, constant, kernel that writes it, bytes of a vector. A row of the table of
     blocks: offset in the output, kernel, slots, then of each slot the address, image step, row step and pixel step.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     images, blocks, columns, rows, runs_of_row = words[1], words[2], words[4], words[5], words[7]
     block_table = numba.carray(integers(words[3]), (blocks, columns), np.int64)
     row_table = numba.carray(integers(words[6]), (rows, 2), np.int64)
@@ -129,7 +130,8 @@ def move(row: int, _thread: int, threads: int) -> None:
     unit_lines, output, output_image, output_row = words[9], words[10], words[11], words[12]
     constant, fill_kernel, vector = words[13], words[14], words[15]
     lines = images * blocks * rows
-    record, blank = np.zeros(40, np.int64), np.zeros(4, np.int64)
+    moving, filling = blank_record(), blank_record()
+    record, blank = integers(moving), integers(filling)
     blank[2] = constant
     unit = next_unit(row, -1, threads)
     while unit * unit_lines < lines:
@@ -144,7 +146,7 @@ def move(row: int, _thread: int, threads: int) -> None:
                 if source_row < 0 or start < 0:
                     blank[0] = run_table[run, 1]
                     blank[1] = target + first * vector
-                    call_tile(fill_kernel, blank.ctypes.data)
+                    call_tile(fill_kernel, filling)
                     continue
                 record[0] = run_table[run, 1]
                 record[1] = target + first * vector
@@ -154,7 +156,7 @@ def move(row: int, _thread: int, threads: int) -> None:
                     address = block_table[block, at] + image * block_table[block, at + 1]
                     record[2 + 2 * slot] = address + source_row * block_table[block, at + 2] + start * pixel_step
                     record[3 + 2 * slot] = step * pixel_step
-                call_tile(kernel, record.ctypes.data)
+                call_tile(kernel, moving)
         unit = next_unit(row, unit, threads)
 
 

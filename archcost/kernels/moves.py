@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from numba import njit
 
 from archcost.geometry import Shape, product
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.places import (
@@ -36,23 +35,23 @@ PIECE = 1024
 
 def moves_step(precision: Precision) -> Any:
     """Return the step function that copies elements."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
 
-    @njit(nogil=True)
+    @function
     def move_by_table(row: int, _thread: int, threads: int) -> None:
         """Copy the elements of every line.
 
         Arguments: lines, elements of a line, lines of a unit, whether to add, address of the constant; of the output
         and of the input address, table of lines, table of elements, its period.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         lines, width, together, adds = words[1], words[2], words[3], words[4]
-        fill = numba.carray(view(words[5]), (1,), dtype)[0]
-        target, source = numba.carray(view(words[6]), (1,), dtype), numba.carray(view(words[10]), (1,), dtype)
-        starts = numba.carray(integers(words[7]), (lines,), np.int64)
-        elements = numba.carray(integers(words[8]), (words[9] * width,), np.int64)
-        source_starts = numba.carray(integers(words[11]), (lines,), np.int64)
-        source_elements = numba.carray(integers(words[12]), (words[13] * width,), np.int64)
+        fill = view(words[5])[0]
+        target, source = view(words[6]), view(words[10])
+        starts = integers(words[7])
+        elements = integers(words[8])
+        source_starts = integers(words[11])
+        source_elements = integers(words[12])
         unit = next_unit(row, -1, threads)
         while unit * together < lines:
             for line in range(unit * together, min(lines, (unit + 1) * together)):
@@ -168,24 +167,24 @@ class Matrix(NamedTuple):
 
 def weighted_step(precision: Precision) -> Any:
     """Return the step function of weighted sums."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
 
-    @njit(nogil=True)
+    @function
     def sum_by_table(row: int, _thread: int, threads: int) -> None:
         """Compute every piece of every line.
 
         Arguments: lines, elements of a line, elements of a piece, whether to add; output, its table of lines and table
         of elements; input and its table of lines; starts, inputs and weights of a matrix.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         lines, width, piece, adds = words[1], words[2], words[3], words[4]
-        target, source = numba.carray(view(words[5]), (1,), dtype), numba.carray(view(words[8]), (1,), dtype)
-        starts = numba.carray(integers(words[6]), (lines,), np.int64)
-        elements = numba.carray(integers(words[7]), (width,), np.int64)
-        source_starts = numba.carray(integers(words[9]), (lines,), np.int64)
-        first = numba.carray(integers(words[10]), (width + 1,), np.int64)
-        inputs = numba.carray(integers(words[11]), (first[width],), np.int64)
-        weights = numba.carray(float64s(words[12]), (first[width],), np.float64)
+        target, source = view(words[5]), view(words[8])
+        starts = integers(words[6])
+        elements = integers(words[7])
+        source_starts = integers(words[9])
+        first = integers(words[10])
+        inputs = integers(words[11])
+        weights = float64s(words[12])
         pieces = (width + piece - 1) // piece
         unit = next_unit(row, -1, threads)
         while unit < lines * pieces:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.step import Step
@@ -35,14 +35,14 @@ def narrow_step(precision: Precision) -> Any:
     """Return the step function that puts the channels of each pixel side by side."""
     view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
 
-    @njit(nogil=True)
+    @function
     def interleave(row: int, _thread: int, threads: int) -> None:
         """Copy every row of every image.
 
         Arguments: plain array; images, channels, rows, columns; first pixel of the tensor, bytes to its next image and
         row; rows of a unit.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         images, channels, rows, columns, together = words[2], words[3], words[4], words[5], words[9]
         lines = images * rows
         plain = numba.carray(view(words[1]), (images, channels, rows, columns), dtype)

@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
 from archcost.kernels.activation import fused_name
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, aligned
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.operation import Gradient, Operation
@@ -54,12 +54,12 @@ def _operands(operation: Operation, *vectors: int) -> list[Operand]:
     return [Operand.per_channel(_vectors(operation)[vector], lanes) for vector in vectors]
 
 
-@njit(nogil=True)
+@function
 def _mean(c: int, sums: Any, _learned: Any, vectors: Any, _details: Any, _running: Any, numbers: Any) -> None:
     vectors[MEAN, c] = sums[0] / numbers[ELEMENTS]
 
 
-@njit(nogil=True)
+@function
 def _statistics(c: int, sums: Any, learned: Any, vectors: Any, details: Any, running: Any, numbers: Any) -> None:
     elements = numbers[ELEMENTS]
     rest = sums[0] / elements
@@ -72,7 +72,7 @@ def _statistics(c: int, sums: Any, learned: Any, vectors: Any, details: Any, run
     vectors[SHIFT, c] = learned[1] - learned[0] * details[INVERSE, c] * rest
 
 
-@njit(nogil=True)
+@function
 def _running(c: int, _sums: Any, learned: Any, vectors: Any, details: Any, running: Any, numbers: Any) -> None:
     details[INVERSE, c], details[REST, c] = 1.0 / np.sqrt(np.float64(running[1][c]) + numbers[EPS]), 0.0
     vectors[MEAN, c] = running[0][c]
@@ -80,7 +80,7 @@ def _running(c: int, _sums: Any, learned: Any, vectors: Any, details: Any, runni
     vectors[SHIFT, c] = learned[1]
 
 
-@njit(nogil=True)
+@function
 def _folded(c: int, _sums: Any, learned: Any, vectors: Any, _details: Any, running: Any, numbers: Any) -> None:
     scale = learned[0] / np.sqrt(np.float64(running[1][c]) + numbers[EPS])
     vectors[MEAN, c] = 0.0
@@ -88,7 +88,7 @@ def _folded(c: int, _sums: Any, learned: Any, vectors: Any, _details: Any, runni
     vectors[SHIFT, c] = learned[1] - running[0][c] * scale
 
 
-@njit(nogil=True)
+@function
 def _gradient(c: int, sums: Any, learned: Any, vectors: Any, details: Any, _running: Any, numbers: Any) -> None:
     inverse = details[INVERSE, c]
     product = (sums[1] - details[REST, c] * sums[0]) * inverse
@@ -97,7 +97,7 @@ def _gradient(c: int, sums: Any, learned: Any, vectors: Any, details: Any, _runn
     vectors[OFFSET, c] = -share * (sums[0] - inverse * details[REST, c] * product)
 
 
-@njit(nogil=True)
+@function
 def _nothing(_c: int, _s: Any, _l: Any, _v: Any, _d: Any, _r: Any, _n: Any) -> None:
     pass
 
@@ -119,21 +119,21 @@ def batch_norm_step(precision: Precision, stage: str) -> Any:
     count, compute = STAGES[stage]
     counts_batch = stage == "statistics"
 
-    @njit(nogil=True)
+    @function
     def run(row: int, _thread: int, threads: int) -> None:
         """Compute the vectors of every block, and the gradients of weight and bias.
 
         Arguments: sums, groups, pieces; lanes, channels; weight and bias (or 0); vectors; details; running mean and
         variance; numbers; gradients of weight and bias (or 0); the number of batches and what kind of number it is.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         groups, pieces, lanes, channels = words[2], words[3], words[4], words[5]
         sums = numba.carray(float64s(words[1]), (groups, pieces, count, lanes), np.float64)
         vectors = numba.carray(view(words[8]), (5, groups * lanes), dtype)
         details = numba.carray(float64s(words[9]), (2, groups * lanes), np.float64)
-        running_mean = numba.carray(view(words[10]), (channels,), dtype)
-        running_variance = numba.carray(view(words[11]), (channels,), dtype)
-        numbers = numba.carray(float64s(words[12]), (3,), np.float64)
+        running_mean = view(words[10])
+        running_variance = view(words[11])
+        numbers = float64s(words[12])
         unit = next_unit(row, -1, threads)
         while unit < groups:
             for lane in range(min(lanes, channels - unit * lanes)):
@@ -142,14 +142,14 @@ def batch_norm_step(precision: Precision, stage: str) -> Any:
                 if count > 0:
                     first, second = total(sums, unit, 0, lane), total(sums, unit, count - 1, lane)
                 if words[6]:
-                    weight = numba.carray(view(words[6]), (channels,), dtype)[channel]
-                    bias = numba.carray(view(words[7]), (channels,), dtype)[channel]
+                    weight = view(words[6])[channel]
+                    bias = view(words[7])[channel]
                 running = (running_mean, running_variance)
                 compute(channel, (first, second), (weight, bias), vectors, details, running, numbers)
                 if words[13]:
                     product = (second - details[REST, channel] * first) * details[INVERSE, channel]
-                    numba.carray(view(words[13]), (channels,), dtype)[channel] = product
-                    numba.carray(view(words[14]), (channels,), dtype)[channel] = first
+                    view(words[13])[channel] = product
+                    view(words[14])[channel] = first
             if counts_batch and unit == 0:
                 count_batch(words[15], words[16])
             unit = next_unit(row, unit, threads)
@@ -157,15 +157,15 @@ def batch_norm_step(precision: Precision, stage: str) -> Any:
     return run
 
 
-@njit(nogil=True)
+@function
 def count_batch(address: int, kind: int) -> None:
     """Add 1 to the number of batches seen: an integer of 64 bits (kind 0), or a float of so many bytes times 2."""
     if kind == 0:
-        numba.carray(integers(address), (1,), np.int64)[0] += 1
+        integers(address)[0] += 1
     elif kind == 8:
-        numba.carray(float32s(address), (1,), np.float32)[0] += 1
+        float32s(address)[0] += 1
     else:
-        numba.carray(float64s(address), (1,), np.float64)[0] += 1
+        float64s(address)[0] += 1
 
 
 def _stage(

@@ -14,13 +14,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.functions import root
 from archcost.kernels.layout import Array
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.pixels import unrolled
 from archcost.kernels.segments import Segment, Windows, address
 from archcost.kernels.step import Step
@@ -188,20 +189,21 @@ def update_step() -> Any:
     return update_windows
 
 
-@njit(nogil=True)
+@function
 def update_windows(row: int, thread: int, threads: int) -> None:
     """Update every window, unless a gradient is not finite.
 
     Arguments: kernel; windows, table of ranges, of the first range of each window; bytes of an element; numbers;
     factors of the segments; address of the first element that is not finite (0: not asked); arrays, their addresses.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     kernel, windows, size, blocked, arrays = words[1], words[2], words[5], words[8], words[9]
-    if blocked != 0 and numba.carray(integers(blocked), (1,), np.int64)[0] >= 0:
+    if blocked != 0 and integers(blocked)[0] >= 0:
         return
-    firsts = numba.carray(integers(words[4]), (windows + 1,), np.int64)
+    firsts = integers(words[4])
     ranges = numba.carray(integers(words[3]), (max(1, firsts[windows]), 3), np.int64)
-    record = np.zeros(3 + arrays, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[1] = words[6]
     unit = next_near(row, -1, thread, threads, windows)
     while unit < windows:
@@ -210,7 +212,7 @@ def update_windows(row: int, thread: int, threads: int) -> None:
             record[2] = words[7] + ranges[index, 2] * 16
             for array in range(arrays):
                 record[3 + array] = words[10 + array] + ranges[index, 0] * size
-            call_tile(kernel, record.ctypes.data)
+            call_tile(kernel, address)
         unit = next_near(row, unit, thread, threads, windows)
 
 

@@ -8,13 +8,14 @@ channels, listed connections) is moved by a table of pairs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, aligned
 from archcost.kernels.machine import call_tile, float32s, float64s, integers
 from archcost.kernels.panels import Panels
@@ -34,14 +35,14 @@ def jobs_step() -> Any:
     return run_jobs
 
 
-@njit(nogil=True)
+@function
 def run_jobs(row: int, _thread: int, threads: int) -> None:
     """Call every job's kernel. Arguments: jobs, their table (``Job``)."""
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     unit = next_unit(row, -1, threads)
     while unit < words[1]:
         place = words[2] + unit * 64
-        call_tile(numba.carray(integers(place), (8,), np.int64)[0], place + 8)
+        call_tile(integers(place)[0], place + 8)
         unit = next_unit(row, unit, threads)
 
 
@@ -63,27 +64,27 @@ def pairs_step(precision: Precision, direction: str) -> Any:
     view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
     packs = direction == "pack"
 
-    @njit(nogil=True)
+    @function
     def move(row: int, _thread: int, threads: int) -> None:
         """Move all pairs.
 
         Arguments: pairs; tables of places in the panels, places in the plain array, and channels; panels, elements of a
         copy, copies; plain array, its elements; factors of channels, or 0.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         pairs, size, copies, chunk = words[1], words[6], words[7], 4096
-        here = numba.carray(integers(words[2]), (pairs,), np.int64)
-        there = numba.carray(integers(words[3]), (pairs,), np.int64)
-        channels = numba.carray(integers(words[4]), (pairs,), np.int64)
+        here = integers(words[2])
+        there = integers(words[3])
+        channels = integers(words[4])
         panels = numba.carray(view(words[5]), (copies, size), dtype)
-        plain = numba.carray(view(words[8]), (words[9],), dtype)
+        plain = view(words[8])
         unit = next_unit(row, -1, threads)
         while unit * chunk < pairs:
             for pair in range(unit * chunk, min((unit + 1) * chunk, pairs)):
                 if packs:
                     value = plain[there[pair]]
                     if words[10]:
-                        value *= numba.carray(view(words[10]), (channels[pair] + 1,), dtype)[channels[pair]]
+                        value *= view(words[10])[channels[pair]]
                     panels[0, here[pair]] = value
                 else:
                     value = panels[0, here[pair]]
@@ -214,41 +215,47 @@ def _jobs(panels: Panels, tables: _Tables, plain: Array, kernel: Any, factors: i
     squares = count - count % lanes if tables.is_run and not is_load else 0
     stretches = [("square", first, min(first + JOB_VECTORS, squares)) for first in range(0, squares, JOB_VECTORS)]
     stretches += [("load", first, min(first + JOB_ROWS, count)) for first in range(squares, count, JOB_ROWS)]
+    blocks = []
+    starts = {width: int(places.ctypes.data) for width, places in tables.by_width.items()}
+    memory, weights, rows = (int(array.ctypes.data) for array in (panels.memory, plain, tables.plain))
+    for panel, width in enumerate(panels.widths):
+        for vector in range(width):
+            block = panels.first_blocks[panel] + vector
+            group, lane = divmod(block * lanes, tables.lanes_of_group)
+            channels = min(lanes, tables.lanes_of_group - lane)
+            start = weights + group * tables.group_step + lane * tables.lane_step
+            place = memory + (panels.starts[panel] + vector * lanes) * size
+            extra = factors + block * lanes * size if factors else panels.size * size
+            blocks.append((channels, start, starts[width], place, extra))
+    known = cache(kernel)
     for way, first, end in stretches:
-        for panel, width in enumerate(panels.widths):
-            for vector in range(width):
-                block = panels.first_blocks[panel] + vector
-                group, lane = divmod(block * lanes, tables.lanes_of_group)
-                channels = min(lanes, tables.lanes_of_group - lane)
-                start = int(plain.ctypes.data) + group * tables.group_step + lane * tables.lane_step
-                place = int(panels.memory.ctypes.data) + (panels.starts[panel] + vector * lanes) * size
-                extra = factors + block * lanes * size if factors else panels.size * size
-                chosen = "gather" if way == "load" and not (is_load and channels == lanes) else way
-                yield Job(
-                    kernel(chosen, channels), end - first, start, tables.lane_step,
-                    tables.plain.ctypes.data + first * 8, tables.by_width[width].ctypes.data + first * 8, place, extra,
-                )  # fmt: skip
+        for channels, start, places, place, extra in blocks:
+            chosen = "gather" if way == "load" and not (is_load and channels == lanes) else way
+            yield Job(
+                known(chosen, channels), end - first, start, tables.lane_step, rows + first * 8, places + first * 8,
+                place, extra,
+            )  # fmt: skip
 
 
 def biases_step(precision: Precision) -> Any:
     """Return the step function that fills the biases of the panels."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
 
-    @njit(nogil=True)
+    @function
     def fill(row: int, thread: int, _threads: int) -> None:
         """Set each bias. Arguments: channels; biases; plain biases, factors and terms of channels, or 0."""
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         channels = words[1]
-        biases = numba.carray(view(words[2]), (channels,), dtype)
+        biases = view(words[2])
         if thread == 0:
             for channel in range(channels):
                 biases[channel] = 0
                 if words[3]:
-                    biases[channel] = numba.carray(view(words[3]), (channels,), dtype)[channel]
+                    biases[channel] = view(words[3])[channel]
                 if words[4]:
-                    biases[channel] *= numba.carray(view(words[4]), (channels,), dtype)[channel]
+                    biases[channel] *= view(words[4])[channel]
                 if words[5]:
-                    biases[channel] += numba.carray(view(words[5]), (channels,), dtype)[channel]
+                    biases[channel] += view(words[5])[channel]
 
     return fill
 

@@ -14,12 +14,13 @@ from typing import Any, Literal, NamedTuple
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import NO_HALO, Array, Blocked
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
 from archcost.kernels.units import lines_per_unit, next_near
@@ -175,7 +176,7 @@ def plain_step() -> Any:
     return convert
 
 
-@njit(nogil=True)
+@function
 def convert(row: int, thread: int, threads: int) -> None:
     """Move every piece of every block.
 
@@ -183,12 +184,13 @@ def convert(row: int, thread: int, threads: int) -> None:
     pieces, lines of a unit; blocked tensor, its image step and block step; then the kernels for full blocks and for
     the last one: for the pixels of a piece, and for its elements.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     images, blocks, pieces = words[6], words[7], words[8]
     table = numba.carray(integers(words[9]), (pieces, 5), np.int64)
     unit_lines = words[10]
     lines = images * blocks * pieces
-    record = np.zeros(8, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[2], record[3] = words[4], words[5]
     units = (lines + unit_lines - 1) // unit_lines
     unit = next_near(row, -1, thread, threads, units)
@@ -203,12 +205,12 @@ def convert(row: int, thread: int, threads: int) -> None:
             record[5] = table[piece, 2]
             record[0] = table[piece, 3]
             if record[0] > 0:
-                call_tile(words[kernels], record.ctypes.data)
+                call_tile(words[kernels], address)
                 record[1] += record[0] * words[5]
                 record[5] += record[0] * 8
             record[0] = table[piece, 4]
             if record[0] > 0:
-                call_tile(words[kernels + 1], record.ctypes.data)
+                call_tile(words[kernels + 1], address)
         unit = next_near(row, unit, thread, threads, units)
 
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
 from archcost.kernels.formulas import formula_of
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked, aligned
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import RECORD_WORDS, blank_record, call_tile, integers
 from archcost.kernels.pixels import Readers, Reading, unrolled
 from archcost.kernels.step import Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
@@ -148,20 +149,20 @@ def pointwise_step() -> Any:
     return pointwise_lines
 
 
-@njit(nogil=True)
+@function
 def pointwise_lines(row: int, thread: int, threads: int) -> None:
     """Run the row kernel over every piece of every line.
 
     Arguments: kernel, operands with the output, table of their addresses, three steps and pixel step; lines of the
     three outer axes, pixels of a line, pixels of a piece, lines of a unit.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     kernel, operands = words[1], words[2]
     table = numba.carray(integers(words[3]), (operands, 5), np.int64)
     middle, inner = words[5], words[6]
     lines, pixels, piece_pixels, unit_lines = words[4] * middle * inner, words[7], words[8], words[9]
-    record = np.zeros(operands + 1, np.int64)
-    address = record.ctypes.data
+    address = blank_record()
+    record = integers(address)
     pieces = (pixels + piece_pixels - 1) // piece_pixels
     groups = (lines + unit_lines - 1) // unit_lines
     unit = next_near(row, -1, thread, threads, groups * pieces)
@@ -295,6 +296,7 @@ def lines_step(
     most, least = max(1, UNIT_PIXELS // pixel_work), max(1, LEAST_PIXELS // pixel_work)
     goal = min(most, max(least, lines * pixels // 16))
     pieces = -(-pixels // goal)
+    assert len(places) < RECORD_WORDS
     table = tabled(places)
     arguments = (
         kernel(reading(places)), len(places), table.ctypes.data, *sizes, -(-pixels // pieces), max(1, goal // pixels)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
-import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import aligned
 from archcost.kernels.machine import call_tile, integers
 from archcost.kernels.microkernel import ARGUMENTS, Tile
@@ -196,10 +196,10 @@ def traffic_step() -> Any:
     return go_through
 
 
-@njit(nogil=True)
+@function
 def go_through(row: int, _thread: int, threads: int) -> None:
     """Read or write every chunk. Arguments: kernel, chunks, bytes of a chunk, source, target."""
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     sink = np.zeros(16, np.int64)
     record = np.zeros(4, np.int64)
     record[0], record[3] = words[3], sink.ctypes.data
@@ -216,10 +216,10 @@ def repeat_step() -> Any:
     return call_again
 
 
-@njit(nogil=True)
+@function
 def call_again(row: int, thread: int, _threads: int) -> None:
     """Call the kernel on this thread's own record. Arguments: kernel, records, bytes of one, address of a count."""
-    words = numba.carray(integers(row), (40,), np.int64)
-    repeats = numba.carray(integers(words[4]), (1,), np.int64)[0]
+    words = integers(row)
+    repeats = integers(words[4])[0]
     for _ in range(repeats):
         call_tile(words[1], words[2] + thread * words[3])

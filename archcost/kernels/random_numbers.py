@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels.dropout import GAMMA, ROUNDS, mixed
+from archcost.kernels.function import function
 
 STEP = GAMMA - 2**64
 """The generator's step as a signed 64-bit integer; Numba's products of those wrap around."""
@@ -43,26 +44,26 @@ def _upper(_context: Any, value: Any) -> Any:
     return types.int64(types.int64), write
 
 
-@njit(nogil=True)
+@function
 def bits(state: int, number: int) -> int:
     """Return number ``number`` of a stream, an integer from 0 to 2^53 - 1."""
     result: int = _upper(mix(state + number * STEP))
     return result
 
 
-@njit(nogil=True)
+@function
 def uniform(state: int, number: int) -> float:
     """Return number ``number`` of a stream, in [0, 1)."""
     return bits(state, number) * 2.0**-53
 
 
-@njit(nogil=True)
+@function
 def symmetric(state: int, number: int) -> float:
     """Return number ``number`` of a stream, in [-1, 1)."""
     return 2.0 * uniform(state, number) - 1.0
 
 
-@njit(nogil=True)
+@function
 def normal(state: int, number: int) -> float:
     """Return number ``number`` of a stream, of mean 0 and variance 1, never beyond 3.47.
 

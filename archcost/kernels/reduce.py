@@ -13,13 +13,14 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
 from archcost.kernels.formulas import sums_of
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked, aligned
-from archcost.kernels.machine import call_tile, float32s, float64s, integers
+from archcost.kernels.machine import RECORD_WORDS, blank_record, call_tile, clear, float32s, float64s, integers
 from archcost.kernels.pixels import UNROLL, Readers, Reading, unrolled
 from archcost.kernels.pointwise import Operand, merged, reading
 from archcost.kernels.step import Step, tabled
@@ -118,14 +119,14 @@ def sums_step() -> Any:
     return sum_pieces
 
 
-@njit(nogil=True)
+@function
 def sum_pieces(row: int, _thread: int, threads: int) -> None:
     """Add up every piece of every group.
 
     Arguments: kernel, operands, table of their addresses and steps; images of a group's index, blocks, images of a
     group, rows, pixels; pieces, sums, numbers of a piece; most pixels of a stretch.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     kernel, operands = words[1], words[2]
     table = numba.carray(integers(words[3]), (operands, 5), np.int64)
     outer, blocks, images, rows, pixels = words[4], words[5], words[6], words[7], words[8]
@@ -133,14 +134,15 @@ def sum_pieces(row: int, _thread: int, threads: int) -> None:
     stretches = (pixels + longest - 1) // longest
     stretch = (pixels + stretches - 1) // stretches
     lines = images * rows * stretches
-    record = np.zeros(operands + 2, np.int64)
+    address = blank_record()
+    record = integers(address)
     unit = next_unit(row, -1, threads)
     while unit < outer * blocks * pieces:
         group = unit // pieces
         piece = unit - group * pieces
         block = group % blocks
         record[1] = sums + unit * numbers * 8
-        numba.carray(float64s(record[1]), (numbers,), np.float64)[:] = 0
+        clear(record[1], numbers * 8)
         for line in range(piece * lines // pieces, (piece + 1) * lines // pieces):
             image = group // blocks + line // (rows * stretches)
             place = (line // stretches) % rows
@@ -154,11 +156,11 @@ def sum_pieces(row: int, _thread: int, threads: int) -> None:
                     + place * table[operand, 3]
                     + first * table[operand, 4]
                 )
-            call_tile(kernel, record.ctypes.data)
+            call_tile(kernel, address)
         unit = next_unit(row, unit, threads)
 
 
-@njit(nogil=True)
+@function
 def total(pieces: Any, group: int, index: int, lane: int) -> float:
     """Return a sum: its pieces, [group][piece][sum][lane], added in their order."""
     result = 0.0
@@ -211,6 +213,7 @@ def channel_sums(
     ways = reading(places)
     ways, output_step = (ways[:-1], ways[-1][1]) if output else (ways, None)
     kernel = compiled.address("tile", "reduce", "sums_kernel", machine.name, precision, formula, ways, output_step)
+    assert len(places) + 1 < RECORD_WORDS
     table = tabled(places)
     arguments = (
         kernel, len(places), table.ctypes.data, outer, blocks, inner, rows, pixels, pieces, memory.ctypes.data,
@@ -222,25 +225,25 @@ def channel_sums(
 
 def collect_step(precision: Precision) -> Any:
     """Return the step function that writes finished sums to a plain array or a tensor of one pixel."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
 
-    @njit(nogil=True)
+    @function
     def collect(row: int, _thread: int, threads: int) -> None:
         """Add the pieces of every group.
 
         Arguments: sums, groups, pieces, sums of a channel, which of them, lanes; blocks, channels; output, its image
         step and block step; whether to add to the output; address of a factor.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         groups, pieces, count, index, lanes = words[2], words[3], words[4], words[5], words[6]
         sums = numba.carray(float64s(words[1]), (groups, pieces, count, lanes), np.float64)
         blocks, channels, adds = words[7], words[8], words[12]
-        factor = numba.carray(float64s(words[13]), (1,), np.float64)[0]
+        factor = float64s(words[13])[0]
         unit = next_unit(row, -1, threads)
         while unit < groups:
             block = unit % blocks
             place = words[9] + (unit // blocks) * words[10] + block * words[11]
-            output = numba.carray(view(place), (lanes,), dtype)
+            output = view(place)
             for lane in range(min(lanes, channels - block * lanes)):
                 value = factor * total(sums, unit, index, lane)
                 output[lane] = output[lane] + value if adds else value

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba
-import numpy as np
-from numba import njit
-
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Blocked
 from archcost.kernels.machine import float32s, float64s, integers
 from archcost.kernels.step import Step
@@ -19,9 +16,9 @@ from archcost.kernels.units import next_unit
 
 def reduced_step(precision: Precision) -> Any:
     """Return the step function of sums over any axes."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
+    view = float32s if precision == "float32" else float64s
 
-    @njit(nogil=True)
+    @function
     def reduce_axes(row: int, _thread: int, threads: int) -> None:
         """Add up what falls on each element of the output.
 
@@ -29,12 +26,11 @@ def reduced_step(precision: Precision) -> Any:
         output; elements to its next image, block, lane, row and column; its images, channels, rows, columns (their
         number or 1); whether to add to it.
         """
-        words = numba.carray(integers(row), (40,), np.int64)
+        words = integers(row)
         images, channels, rows, columns, lanes = words[6], words[7], words[8], words[9], words[10]
         kept_images, kept_channels, kept_rows, kept_columns = words[17], words[18], words[19], words[20]
         adds = words[21]
-        last = (images - 1) * words[2] + (channels // lanes) * words[3] + rows * words[4] + columns * words[5] + lanes
-        source = numba.carray(view(words[1]), (last,), dtype)
+        source = view(words[1])
         unit = next_unit(row, -1, threads)
         while unit < kept_images * kept_channels * kept_rows:
             image = unit // (kept_channels * kept_rows)
@@ -50,7 +46,7 @@ def reduced_step(precision: Precision) -> Any:
                                 value += source[start + h * words[4] + w * words[5]]
                 place = image * words[12] + channel // lanes * words[13] + channel % lanes * words[14]
                 place += line * words[15] + column * words[16]
-                output = numba.carray(view(words[11]), (place + 1,), dtype)
+                output = view(words[11])
                 output[place] = output[place] + value if adds else value
             unit = next_unit(row, unit, threads)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from archcost.kernels.function import function
 from archcost.kernels.random_numbers import bits, mix, symmetric, uniform
 from archcost.kernels.smooth_field import draw_field, field_line, field_row
 
@@ -30,7 +30,7 @@ Taps = tuple[Singles, npt.NDArray[np.int32], Singles]
 """What ``resample_row`` needs, as it says."""
 
 
-@njit(nogil=True)
+@function
 def place_frame(mapping: Floats, settings: Floats, image: int, height: int, width: int) -> None:
     """Draw an image's geometric augmentations.
 
@@ -65,7 +65,7 @@ def place_frame(mapping: Floats, settings: Floats, image: int, height: int, widt
     mapping[1, 2] = mapping[1, 0] * start_y + mapping[1, 1] * start_x + middle_x
 
 
-@njit(nogil=True)
+@function
 def copy_row(source: Any, line: Singles, mapping: Floats, row: int, start: int, factor: float, summand: float) -> None:
     """Copy a row of a channel that a mapping from pixels to pixels gives, as factor * value + summand.
 
@@ -102,7 +102,7 @@ def copy_row(source: Any, line: Singles, mapping: Floats, row: int, start: int, 
             inner[column] = np.float32(values[count - 1 - column]) * times + plus
 
 
-@njit(nogil=True)
+@function
 def look_up(source: Singles, lines: Singles, memory: Taps, weight: float) -> None:
     """Add a row's pixels of the source, interpolated bilinearly between the four around each place.
 
@@ -142,7 +142,7 @@ def look_up(source: Singles, lines: Singles, memory: Taps, weight: float) -> Non
             lines[channel, column] += value
 
 
-@njit(nogil=True)
+@function
 def resample_row(
     source: Singles,
     lines: Singles,
@@ -189,7 +189,7 @@ def resample_row(
         look_up(source, lines, memory, 1.0 / (rows * columns))
 
 
-@njit(nogil=True)
+@function
 def draw_warp(field: Floats, settings: Floats, image: int) -> None:
     """Draw the vectors of the warping, none longer than the setting along an axis."""
     if settings[WARP] > 0.0:

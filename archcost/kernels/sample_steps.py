@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
 from archcost.kernels.field import Field
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.function import function
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.panels import pieces
 from archcost.kernels.sample_tile import ProductTile, SumTile
 from archcost.kernels.step import Integers, Step, tabled
@@ -53,19 +53,19 @@ def sums_step() -> Any:
     return add_taps
 
 
-@njit(nogil=True)
+@function
 def add_taps(row: int, thread: int, threads: int) -> None:
     """Compute every panel at every place.
 
     Arguments: groups of samples, places, their table, panels, their table, kernels by width and height, heights, lines
     of a unit; input, its group step; output, its group step; whether it is added to what is there.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     groups, places, panels, heights, unit_lines = words[1], words[2], words[4], words[7], words[8]
     place_table = numba.carray(integers(words[3]), (places, 5), np.int64)
     panel_table = numba.carray(integers(words[5]), (panels, 5), np.int64)
-    record = np.zeros(8, np.int64)
-    address = record.ctypes.data
+    address = blank_record()
+    record = integers(address)
     lines = groups * places * panels
     units = (lines + unit_lines - 1) // unit_lines
     unit = next_near(row, -1, thread, threads, units)
@@ -82,7 +82,7 @@ def add_taps(row: int, thread: int, threads: int) -> None:
             record[5] = place_table[place, 2]
             record[6] = place_table[place, 3]
             kernel = place_table[place, 4] * heights + panel_table[panel, 4]
-            call_tile(numba.carray(integers(words[6]), (kernel + 1,), np.int64)[kernel], address)
+            call_tile(integers(words[6])[kernel], address)
         unit = next_near(row, unit, thread, threads, units)
 
 
@@ -201,18 +201,19 @@ def products_step() -> Any:
     return add_products
 
 
-@njit(nogil=True)
+@function
 def add_products(row: int, thread: int, threads: int) -> None:
     """Compute every tile of sums of products. Arguments: tiles, their table."""
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     tiles = words[1]
     table = numba.carray(integers(words[2]), (tiles, 7), np.int64)
-    record = np.zeros(8, np.int64)
+    address = blank_record()
+    record = integers(address)
     unit = next_near(row, -1, thread, threads, tiles)
     while unit < tiles:
         for index in range(6):
             record[index] = table[unit, index]
-        call_tile(table[unit, 6], record.ctypes.data)
+        call_tile(table[unit, 6], address)
         unit = next_near(row, unit, thread, threads, tiles)
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
-import numpy as np
-from numba import njit
-
+from archcost.kernels.function import function
 from archcost.kernels.machine import integers, pause, publish, read, run_program
 
 GENERATION, BARRIER, ADDRESSES, ROWS, ROW_BYTES, STEPS, THREADS = 0, 8, 16, 17, 18, 19, 20
@@ -17,15 +14,15 @@ WORDS = 32
 """Size of the control block."""
 
 
-@njit(nogil=True)
+@function
 def work(control: int, thread: int) -> None:
     """Run this thread's share of the program that the control block names."""
-    block = numba.carray(integers(control), (WORDS,), np.int64)
+    block = integers(control)
     barrier = control + 8 * BARRIER
     run_program(block[ADDRESSES], block[ROWS], block[ROW_BYTES], block[STEPS], barrier, thread, block[THREADS])
 
 
-@njit(nogil=True)
+@function
 def serve(control: int, generation: int, thread: int, spins: int) -> int:
     """Work on every program that is announced after ``generation``; return the last one when patience ends.
 
@@ -43,7 +40,7 @@ def serve(control: int, generation: int, thread: int, spins: int) -> int:
     return generation
 
 
-@njit(nogil=True)
+@function
 def announce(control: int, generation: int) -> None:
     """Let the helpers start."""
     publish(control, generation)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from archcost.kernels.function import function
 from archcost.kernels.random_numbers import normal, symmetric
 
 Floats = npt.NDArray[np.float64]
 
 
-@njit(nogil=True)
+@function
 def spline_weights(at: float) -> tuple[float, float, float, float]:
     """Return the weights of the four vectors around a point that lies ``at`` in [0, 1] between the middle two."""
     square, cube, rest = at * at, at * at * at, 1.0 - at
@@ -29,7 +29,7 @@ def spline_weights(at: float) -> tuple[float, float, float, float]:
     )
 
 
-@njit(nogil=True)
+@function
 def draw_field(field: Floats, state: int, first: int, size: float, bounded: bool) -> None:
     """Fill a grid of vectors (points, points, 2) with random numbers.
 
@@ -45,7 +45,7 @@ def draw_field(field: Floats, state: int, first: int, size: float, bounded: bool
         flat[index] = size * (symmetric(state, first + index) if bounded else normal(state, first + index))
 
 
-@njit(nogil=True)
+@function
 def field_line(field: Floats, down: float, line: Floats) -> None:
     """Interpolate a field's vectors along its first axis.
 
@@ -68,7 +68,7 @@ def field_line(field: Floats, down: float, line: Floats) -> None:
             )
 
 
-@njit(nogil=True)
+@function
 def on_line(line: Floats, across: float) -> tuple[float, float]:
     """Return the vector of an interpolated line (points, 2) at a place on it, from 0 to 1."""
     cells = line.shape[0] - 3
@@ -81,7 +81,7 @@ def on_line(line: Floats, across: float) -> tuple[float, float]:
     )
 
 
-@njit(nogil=True)
+@function
 def column_weights(columns: int, points: int) -> Floats:
     """Return how much each vector of a line counts at the middle of each column, (points, columns)."""
     weights, cells = np.zeros((points, columns)), points - 3
@@ -94,7 +94,7 @@ def column_weights(columns: int, points: int) -> Floats:
     return weights
 
 
-@njit(nogil=True)
+@function
 def field_row(line: Floats, weights: Floats, height: float, width: float, row: Floats) -> None:
     """Interpolate a line's vectors (points, 2) at all columns: (2, columns), times height and width."""
     row[:, :] = 0.0

@@ -6,31 +6,28 @@ on the number of threads.
 
 from __future__ import annotations
 
-import numba
-import numpy as np
-from numba import njit
-
+from archcost.kernels.function import function
 from archcost.kernels.machine import integers, take
 
 
-@njit(nogil=True)
+@function
 def argument(row: int, index: int) -> int:
     """Return argument ``index`` of a step (the counter is not counted)."""
-    words: int = numba.carray(integers(row), (40,), np.int64)[index + 1]
+    words: int = integers(row)[index + 1]
     return words
 
 
-@njit(nogil=True)
+@function
 def next_unit(row: int, previous: int, threads: int) -> int:
     """Return the next unit for this thread; ``previous`` is -1 at first."""
     if threads == 1:
         return previous + 1
-    counter = numba.carray(integers(row), (1,), np.int64)[0]
+    counter = integers(row)[0]
     taken: int = take(counter, 1)
     return taken
 
 
-@njit(nogil=True)
+@function
 def next_near(row: int, previous: int, thread: int, threads: int, units: int) -> int:
     """Return the next unit for this thread, near its last one; ``units`` if none is left.
 
@@ -39,7 +36,7 @@ def next_near(row: int, previous: int, thread: int, threads: int, units: int) ->
     """
     if threads == 1:
         return previous + 1
-    counter = numba.carray(integers(row), (1,), np.int64)[0]
+    counter = integers(row)[0]
     taken: int = take(counter, 1)
     if taken >= units:
         return units

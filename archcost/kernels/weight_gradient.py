@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled, depthwise_gradient
 from archcost.kernels.field import Field
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked, aligned
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.microkernel import Tile
 from archcost.kernels.packing import unpacking
 from archcost.kernels.panels import Filters, Panels, pieces
@@ -67,7 +67,7 @@ def weight_step() -> Any:
     return sum_products
 
 
-@njit(nogil=True)
+@function
 def sum_products(row: int, _thread: int, threads: int) -> None:
     """Add up the products of every pair and part.
 
@@ -75,10 +75,11 @@ def sum_products(row: int, _thread: int, threads: int) -> None:
     lines of a chunk, positions of a line; larger and smaller map; sums, bytes of a part's; zeros; bytes from column to
     column of the kernel in the larger map, between blocks of the smaller map.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     pairs, parts, lines, chunk = words[1], words[3], words[4], words[7]
     table = numba.carray(integers(words[2]), (pairs, 6), np.int64)
-    record = np.zeros(20, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[5] = words[8]
     record[7] = words[13]
     record[10] = words[14]
@@ -102,7 +103,7 @@ def sum_products(row: int, _thread: int, threads: int) -> None:
                 record[2] = sums + calls[call, 1]
                 record[8] = record[2] if line > first else 0
                 record[11] = record[12] = calls[call, 2]
-                call_tile(calls[call, 3], record.ctypes.data)
+                call_tile(calls[call, 3], address)
         unit = next_unit(row, unit, threads)
 
 

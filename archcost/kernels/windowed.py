@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.geometry import Pair
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.pointwise import Operand
 from archcost.kernels.step import Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
@@ -182,7 +183,7 @@ def window_step() -> Any:
     return slide_windows
 
 
-@njit(nogil=True)
+@function
 def slide_windows(row: int, thread: int, threads: int) -> None:
     """Compute every run of every output row of every block.
 
@@ -190,14 +191,15 @@ def slide_windows(row: int, thread: int, threads: int) -> None:
     columns), its columns, lines of a unit; five each of source, output and factor (``Operand``); address and block
     step of the term; weights, bytes of a weight, bytes of a row of weights.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     images, blocks, rows, runs_of_row = words[1], words[2], words[3], words[5]
     row_table = numba.carray(integers(words[4]), (rows, 4), np.int64)
     run_table = numba.carray(integers(words[6]), (runs_of_row, 8), np.int64)
-    kernels = numba.carray(integers(words[7]), (rows * words[8],), np.int64)
+    kernels = integers(words[7])
     kernel_columns, unit_lines = words[8], words[9]
     lines = images * blocks * rows
-    record = np.zeros(16, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[5] = words[13]
     record[14] = words[29]
     units = (lines + unit_lines - 1) // unit_lines
@@ -226,7 +228,7 @@ def slide_windows(row: int, thread: int, threads: int) -> None:
                 record[10] = run_table[run, 2] * words[24]
                 record[12] = words[27] + window * words[29] + start * words[28]
                 record[13] = run_table[run, 4] * words[28]
-                call_tile(kernels[row_table[place, 3] * kernel_columns + run_table[run, 7]], record.ctypes.data)
+                call_tile(kernels[row_table[place, 3] * kernel_columns + run_table[run, 7]], address)
         unit = next_near(row, unit, thread, threads, units)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
 
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Shared, aligned
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.panels import Filters, Panels, fitting_vectors, pieces
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision, Target
@@ -29,20 +29,20 @@ def winograd_step() -> Any:
     return filter_tiles
 
 
-@njit(nogil=True)
+@function
 def filter_tiles(row: int, thread: int, threads: int) -> None:
     """Compute every unit. Threads beyond those that scratch memory was made for take none."""
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     if thread >= words[3]:
         return
     points, blocks, vector = words[6], words[12], words[30]
     planes = words[20] + thread * words[21]
     sums = planes + words[22]
-    record = np.zeros(20, np.int64)
-    address = record.ctypes.data
+    address = blank_record()
+    record = integers(address)
     unit = next_near(row, -1, thread, min(threads, words[3]), words[1])
     while unit < words[1]:
-        one = numba.carray(integers(words[2] + unit * 56), (7,), np.int64)
+        one = integers(words[2] + unit * 56)
         tiles = numba.carray(integers(words[4] + one[0] * 32), (one[1], 4), np.int64)
         pieces_of_unit = numba.carray(integers(one[3]), (one[2], 3), np.int64)
         record[0], record[2], record[3] = blocks, words[10], words[11]

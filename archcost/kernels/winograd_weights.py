@@ -10,11 +10,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, aligned
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.packing import packing_jobs
 from archcost.kernels.panels import Filters, Panels
 from archcost.kernels.step import Step, tabled
@@ -28,7 +28,7 @@ def weights_step() -> Any:
     return transform_weights
 
 
-@njit(nogil=True)
+@function
 def transform_weights(row: int, thread: int, threads: int) -> None:
     """Fill the panels of all points. Threads beyond those that scratch memory was made for take none.
 
@@ -36,20 +36,21 @@ def transform_weights(row: int, thread: int, threads: int) -> None:
     table of (first vector, bytes from round to round) of the panels; blocks of the depth, its rounds; bytes of a
     vector; bytes of a point; kernel.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     if thread >= words[2]:
         return
     units, jobs = words[1], words[4]
     scratch = words[5] + thread * words[6]
     places = numba.carray(integers(words[7]), (units, 2), np.int64)
     blocks, rounds, vector = words[8], words[9], words[10]
-    record = np.zeros(8, np.int64)
-    address = record.ctypes.data
+    address = blank_record()
+    record = integers(address)
     unit = next_unit(row, -1, threads)
     while unit < units:
         for job in range(jobs):
-            one = numba.carray(integers(words[3] + (job * units + unit) * 64), (8,), np.int64)
-            record[:7] = one[1:]
+            one = integers(words[3] + (job * units + unit) * 64)
+            for place in range(7):
+                record[place] = one[1 + place]
             record[5] = scratch
             call_tile(one[0], address)
         record[0], record[2], record[4], record[5] = rounds, rounds * vector, words[11], places[unit, 1]

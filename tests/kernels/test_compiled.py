@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import archcost
+from archcost.kernels.units import argument
 
 SCRIPT = """
 import numpy as np
@@ -63,6 +66,12 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
     assert process(tmp_path).startswith(ANNOUNCEMENT)
     assert [len(path.read_bytes()) for path in sorted(files(tmp_path))] == [len(content) for content in whole]
     assert process(tmp_path) == ""
+
+
+def test_a_step_function_called_from_python_is_an_error() -> None:
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            argument(0, 0)
 
 
 def test_a_process_that_finds_its_kernels_compiles_nothing(tmp_path: Path) -> None:

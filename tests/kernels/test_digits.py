@@ -16,7 +16,7 @@ from tests.train.random_numbers import bits, chained
 def test_ink_follows_from_the_distance_to_the_path(end: tuple[float, float]) -> None:
     first, last, soft = np.array([8.25, 6.0, 1.5, 0.9]), np.array([*end, 2.5, 0.5]), 1.2
     canvas = np.zeros((SIDE, SIDE))
-    ink_piece(canvas, np.stack([first, last]), 0, soft)
+    ink_piece.py_func(canvas, np.stack([first, last]), 0, soft)
     places = np.moveaxis(np.indices((SIDE, SIDE)), 0, -1)
     direction = (last - first)[:2]
     along = np.clip((places - first[:2]) @ direction / max(direction @ direction, 1e-9), 0, 1)[..., np.newaxis]
