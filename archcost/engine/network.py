@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from archcost.errors import UsageError
 from archcost.geometry import shape_text
 from archcost.graph import Graph
 from archcost.kernels.layout import Array
+from archcost.kernels.missing import complete
 from archcost.kernels.step import Step
 from archcost.kernels.target import ELEMENT_BYTES, Precision, current
 from archcost.patterns import frozen_nodes
@@ -161,7 +163,10 @@ class Network:
             return inference
         if count not in self._inference:
             choices = stored(self.graph, count, self.setting)
-            self._inference[count] = Inference(self.graph, count, replace(self.setting, tuned=choices))
+            # No variable holds the parameters, which may be given back.
+            self._inference[count] = complete(
+                partial(Inference, self.graph, count, replace(self.setting, tuned=choices)), self.team.threads
+            )
         # Both are asked: each answers for the time since it was asked last.
         if self.parameters.may_have_changed() | self.buffers.may_have_changed():
             self._version += 1
@@ -226,10 +231,11 @@ class Network:
     def _step(self, images: int) -> Training:
         """Return the program of a training step, made at the first call."""
         if images not in self._training:
-            self._training[images] = Training(
-                self.graph, images, self.setting, self.trained, self.gradients.arrays,
+            build = partial(
+                Training, self.graph, images, self.setting, self.trained, self.gradients.arrays,
                 checkpoint_activations=self.checkpoint_activations,
             )  # fmt: skip
+            self._training[images] = complete(build, self.team.threads)
         return self._training[images]
 
     def _batch(self, images: Images) -> list[Array]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from archcost.errors import UsageError
 from archcost.kernels import compiled
+from archcost.kernels.missing import compile_all
 from archcost.kernels.serving import ADDRESSES, GENERATION, ROW_BYTES, ROWS, STEPS, THREADS, WORDS
 
 SPINS_BEFORE_SLEEP = 40_000
@@ -44,7 +45,11 @@ def _called(name: str) -> Callable[..., Any]:
     """Return a function of ``kernels.serving``; the interpreter lock is free while it runs."""
     arguments, returns = compiled.SIGNATURES[name]
     kind = ctypes.CFUNCTYPE(ctypes.c_int64 if returns else None, *[ctypes.c_int64] * arguments)
-    return kind(compiled.address(name, "serving", "serving_function", name))
+    return kind(compiled.address(*_kernel(name)[:3], name))
+
+
+def _kernel(name: str) -> compiled.Kernel:
+    return compiled.Kernel(name, "serving", "serving_function", (name,))
 
 
 class Team:
@@ -57,7 +62,9 @@ class Team:
         self._lock = threading.Lock()
         self._sleepers: list[threading.Event] = []
         self._process = os.getpid()
-        self._work, self._announce, self._serve = map(_called, ("work", "announce", "serve"))
+        names = ("work", "announce", "serve")
+        compile_all(map(_kernel, names), threads)
+        self._work, self._announce, self._serve = map(_called, names)
         for number in range(1, threads):
             event = threading.Event()
             self._sleepers.append(event)

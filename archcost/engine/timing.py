@@ -19,6 +19,7 @@ from archcost.engine.training import Training
 from archcost.errors import UsageError
 from archcost.geometry import product, shape_text
 from archcost.graph import Graph, Node
+from archcost.kernels.missing import complete
 from archcost.kernels.profile_machine import Roofline, measured
 from archcost.kernels.step import Step
 from archcost.kernels.target import ELEMENT_BYTES, current
@@ -134,7 +135,8 @@ def profiled_training(network: Network, images: int, runs: int) -> TrainingProfi
         raise UsageError(f"the loss needs an output of (classes,), not {shape_text(classes)}")
     if not network.trained:
         raise UsageError(f"{graph.name} has no trained parameters: there is no training step")
-    training = Training(graph, images, network.setting, network.trained, network.gradients.arrays)
+    build = partial(Training, graph, images, network.setting, network.trained, network.gradients.arrays)
+    training = complete(build, network.team.threads)
     generator = np.random.default_rng(0)
     for plain in training.lowered.inputs.values():
         plain[...] = generator.standard_normal(plain.shape)

@@ -15,7 +15,8 @@ import importlib
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,12 +51,61 @@ SIGNATURES = {
 }
 """Kind of kernel -> its signature."""
 
+
+class Kernel(NamedTuple):
+    """What a kernel is compiled from.
+
+    Attributes:
+        kind: of its signature (``SIGNATURES``).
+        module: module below ``archcost.kernels`` that holds the factory.
+        factory: function that returns the operation, given ``arguments``.
+        arguments: plain values whose ``repr`` tells them apart, and can be read back.
+    """
+
+    kind: str
+    module: str
+    factory: str
+    arguments: tuple[object, ...] = ()
+
+    @property
+    def symbol(self) -> str:
+        """The name of its function, and of its file."""
+        identity = (SIGNATURES[self.kind], f"archcost.kernels.{self.module}", self.factory, self.arguments)
+        return f"archcost_{self.factory}_{hashlib.sha256(repr(identity).encode()).hexdigest()[:16]}"
+
+    def path(self, place: Path) -> Path:
+        """Return its file in a folder."""
+        return place / f"{self.symbol}.object"
+
+
+NOWHERE = 1
+"""Address of a kernel that has only been noted as missing."""
+
 DIGEST_BYTES = 32
 """A file begins with the SHA-256 of what follows: LLVM ends the process over a damaged object file."""
 
 _lock = threading.RLock()
 _loaded: dict[tuple[str, ...], int] = {}
 _announced = False
+
+
+class _Notes(threading.local):
+    """What a thread notes instead of compiling it; None: it compiles."""
+
+    missing: dict[str, Kernel] | None = None
+
+
+_notes = _Notes()
+
+
+@contextmanager
+def noting() -> Iterator[dict[str, Kernel]]:
+    """Let this thread note which kernels are missing, by symbol: their addresses are ``NOWHERE``, and must not run."""
+    before, _notes.missing = _notes.missing, {}
+    try:
+        yield _notes.missing
+    finally:
+        _notes.missing = before
 
 
 @cache
@@ -92,24 +142,36 @@ def address(kind: str, module: str, factory: str, *arguments: object) -> int:
     key = (kind, module, factory, repr(arguments))
     with _lock:
         if key not in _loaded:
-            _loaded[key] = _load(SIGNATURES[kind], f"archcost.kernels.{module}", factory, arguments)
+            kernel, place = Kernel(kind, module, factory, arguments), folder()
+            code = _read(kernel.path(place)) if place else None
+            if code is None and _notes.missing is not None:
+                _notes.missing[kernel.symbol] = kernel
+                return NOWHERE
+            if code is None:
+                announce()
+                code = compile_kernel(kernel, place)
+            _loaded[key] = _load(kernel.symbol, code)
         return _loaded[key]
 
 
-def _load(signature: Signature, module: str, factory: str, arguments: tuple[object, ...]) -> int:
-    """Return the address of a kernel, from its file or compiled."""
-    digest = hashlib.sha256(repr((signature, module, factory, arguments)).encode()).hexdigest()[:16]
-    symbol = f"archcost_{factory}_{digest}"
-    place = folder()
-    path = place / f"{symbol}.object" if place else None
-    code = _read(path)
-    if code is None:
-        _announce()
-        from archcost.kernels.compiling import object_code
+def compile_kernel(kernel: Kernel, place: Path | None) -> bytes:
+    """Return the object code of a kernel, and keep it in the folder for later processes, unless that cannot be."""
+    from archcost.kernels.compiling import object_code
 
-        operation = getattr(importlib.import_module(module), factory)(*arguments)
-        code = object_code(operation, signature, symbol)
-        _write(path, code)
+    operation = getattr(importlib.import_module(f"archcost.kernels.{kernel.module}"), kernel.factory)(*kernel.arguments)
+    code = object_code(operation, SIGNATURES[kernel.kind], kernel.symbol)
+    if place:
+        _write(kernel.path(place), code)
+    return code
+
+
+def is_kept(kernel: Kernel, place: Path) -> bool:
+    """Return whether the folder holds a kernel's object code, and whole."""
+    return _read(kernel.path(place)) is not None
+
+
+def _load(symbol: str, code: bytes) -> int:
+    """Return the address of a kernel, from its object code."""
     engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
@@ -117,10 +179,8 @@ def _load(signature: Signature, module: str, factory: str, arguments: tuple[obje
     return found
 
 
-def _read(path: Path | None) -> bytes | None:
+def _read(path: Path) -> bytes | None:
     """Return the object code of a file; None if there is none, or if it is damaged."""
-    if path is None:
-        return None
     try:
         content = path.read_bytes()
     except OSError:
@@ -129,10 +189,8 @@ def _read(path: Path | None) -> bytes | None:
     return code if hashlib.sha256(code).digest() == content[:DIGEST_BYTES] else None
 
 
-def _write(path: Path | None, code: bytes) -> None:
-    """Keep object code for later processes, unless that cannot be."""
-    if path is None:
-        return
+def _write(path: Path, code: bytes) -> None:
+    """Write object code to a file, if that can be done."""
     beside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +219,7 @@ def _engine() -> Any:
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
 
 
-def _announce() -> None:
+def announce() -> None:
     """Say once why the first run on a machine takes longer."""
     global _announced  # noqa: PLW0603  (once in a process)
     if not _announced:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archcost.engine.network import Network
@@ -23,6 +24,7 @@ from archcost.engine.storage import Segment
 from archcost.engine.training import LossName, Training
 from archcost.errors import UsageError
 from archcost.geometry import shape_text
+from archcost.kernels.missing import complete
 from archcost.kernels.segments import Segment as Range
 from archcost.train.callbacks import Callback, State
 from archcost.train.dataset import Dataset, Split, last_tenth
@@ -120,10 +122,11 @@ class Trainer:
         self.loader = Loader(training, batch_size, shuffle=True, seed=seed, augment=augment, **self._loading)
         self.note = self.loader.note
         self._held = held
-        self.updater = Updater(
-            self.optimizer, network.weights.memory, network.gradients.memory, team=network.team,
+        build = partial(
+            Updater, self.optimizer, network.weights.memory, network.gradients.memory, team=network.team,
             segments=ranges(network.weights.segments), penalties=penalties, clip_norm=clip_norm,
         )  # fmt: skip
+        self.updater = complete(build, network.team.threads)
         self._programs: dict[int, Training] = {}
 
     def fit(self) -> list[Epoch]:
@@ -226,11 +229,12 @@ class Trainer:
         """Return the program of a training step on so many images."""
         if images not in self._programs:
             network = self.network
-            self._programs[images] = Training(
-                network.graph, images, network.setting, network.trained, network.gradients.arrays,
+            build = partial(
+                Training, network.graph, images, network.setting, network.trained, network.gradients.arrays,
                 loss=self.loss_name, smoothing=self.label_smoothing, update=self.updater.steps,
                 checkpoint_activations=network.checkpoint_activations,
             )  # fmt: skip
+            self._programs[images] = complete(build, network.team.threads)
         return self._programs[images]
 
     def _run(
