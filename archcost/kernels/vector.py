@@ -42,6 +42,10 @@ class Code:
         self.vector = ir.VectorType(self.scalar, lanes)
         self.vector_bytes = lanes * self.element_bytes
         self._suffix = f"v{lanes}f{8 * self.element_bytes}"
+        # A type remembers its text, and a constant of nothing but zeros is a word: writing them takes a while.
+        self._vector_pointer, self._scalar_pointer = self.vector.as_pointer(), self.scalar.as_pointer()
+        self._undefined = ir.Constant(self.vector, ir.Undefined)
+        self._first_lane = ir.Constant(ir.VectorType(INT32, lanes), None)
 
     # Addresses and integers
 
@@ -75,12 +79,12 @@ class Code:
 
     def load(self, pointer: Value, offset: Value | Integer = 0) -> Value:
         """Return the vector at ``pointer`` + ``offset``; any alignment of whole elements."""
-        place = self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
+        place = self.builder.bitcast(self.at(pointer, offset), self._vector_pointer)
         return self.builder.load(place, align=self.element_bytes)
 
     def store(self, value: Value, pointer: Value, offset: Value | Integer = 0) -> None:
         """Write a vector."""
-        place = self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
+        place = self.builder.bitcast(self.at(pointer, offset), self._vector_pointer)
         self.builder.store(value, place, align=self.element_bytes)
 
     def stream(self, value: Value, pointer: Value, offset: Value | Integer = 0) -> None:
@@ -91,15 +95,13 @@ class Code:
 
     def broadcast(self, pointer: Value, offset: Value | Integer = 0) -> Value:
         """Return one element in all lanes."""
-        place = self.builder.bitcast(self.at(pointer, offset), self.scalar.as_pointer())
+        place = self.builder.bitcast(self.at(pointer, offset), self._scalar_pointer)
         return self.splat(self.builder.load(place, align=self.element_bytes))
 
     def splat(self, scalar: Value) -> Value:
         """Return ``scalar`` in all lanes."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(INT32, 0))
-        lanes = ir.Constant(ir.VectorType(INT32, self.lanes), [ir.Constant(INT32, 0)] * self.lanes)
-        return self.builder.shuffle_vector(first, undefined, lanes)
+        first = self.builder.insert_element(self._undefined, scalar, ir.Constant(INT32, 0))
+        return self.builder.shuffle_vector(first, self._undefined, self._first_lane)
 
     def constant(self, value: float) -> Value:
         """Return a number in all lanes."""
