@@ -11,6 +11,7 @@ order.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numba
@@ -247,20 +248,23 @@ def unrolled(depth: int) -> int:
 
 def _units(panels: Panels, calls: _Calls, field: Field) -> list[Unit]:
     size, lanes = panels.memory.itemsize, panels.lanes
-    inputs = panels.filters.inputs
-    rounds = len(panels.taps) * panels.depth * lanes
-    result = []
-    for panel, (width, blocks) in enumerate(zip(panels.widths, panels.blocks)):
-        for index, block in enumerate(blocks):
-            table = calls.table(width, min(panels.depth, inputs - block * lanes))
-            result.append(
-                Unit(
-                    block * field.source.block_step,
-                    panels.first_blocks[panel] * field.target.block_step,
-                    (panels.starts[panel] + index * rounds * width) * size,
-                    int(table.ctypes.data),
-                    len(table),
-                    lanes * size,
-                )
-            )
-    return result
+    inputs, depth = panels.filters.inputs, panels.depth
+    rounds = len(panels.taps) * depth * lanes
+    source_step, target_step = field.source.block_step, field.target.block_step
+
+    @cache
+    def table_of(width: int, channels: int) -> tuple[int, int]:
+        table = calls.table(width, channels)
+        return int(table.ctypes.data), len(table)
+
+    return [
+        Unit(
+            block * source_step,
+            first * target_step,
+            (start + index * rounds * width) * size,
+            *table_of(width, min(depth, inputs - block * lanes)),
+            lanes * size,
+        )
+        for width, blocks, first, start in zip(panels.widths, panels.blocks, panels.first_blocks, panels.starts)
+        for index, block in enumerate(blocks)
+    ]
