@@ -91,16 +91,15 @@ def sum_windows(row: int, _thread: int, threads: int) -> None:
     kernel, windows, size, lanes, weighted = words[1], words[2], words[5], words[6], words[8] != 0
     firsts = integers(words[4])
     ranges = numba.carray(integers(words[3]), (firsts[windows], 3), np.int64)
-    results = numba.carray(float64s(words[9]), (windows, 2), np.float64)
     found = integers(words[10])
-    address = blank_record()
+    address, sums = blank_record(), blank_record()
     record = integers(address)
-    sums = np.zeros((2, lanes + 1), np.float64)
-    record[2] = sums.ctypes.data
+    record[2] = sums
     unit = next_unit(row, -1, threads)
     while unit < windows:
         found[unit] = -1
-        results[unit] = 0
+        result = float64s(words[9] + unit * 16)
+        result[0] = result[1] = 0.0
         for index in range(firsts[unit], firsts[unit + 1]):
             start, count = ranges[index, 0], ranges[index, 1]
             record[0] = count
@@ -109,14 +108,24 @@ def sum_windows(row: int, _thread: int, threads: int) -> None:
             factor = 1.0
             if weighted:
                 factor = float64s(words[8] + ranges[index, 2] * 16)[0]
-            absolute = sums[0].sum()
+            absolute = added(sums, lanes + 1)
             if factor != 0:
-                results[unit, 0] += factor * absolute
-                results[unit, 1] += factor * sums[1].sum()
+                result[0] += factor * absolute
+                result[1] += factor * added(sums + 8 * (lanes + 1), lanes + 1)
             if found[unit] < 0 and not np.isfinite(absolute):
                 place = first_not_finite(record[1], count, size)
                 found[unit] = start + place if place >= 0 else -1
         unit = next_unit(row, unit, threads)
+
+
+@function
+def added(address: int, count: int) -> float:
+    """Return the sum of float64 numbers, in their order."""
+    numbers = float64s(address)
+    total = 0.0
+    for index in range(count):
+        total += numbers[index]
+    return total
 
 
 @function

@@ -55,21 +55,18 @@ def cross_entropy_step(precision: Precision) -> Any:
         verdicts = integers(words[12])
         numbers = float64s(words[13])
         smoothing, weight = numbers[0], numbers[1]
-        shares = np.empty(classes, np.float64)
         unit = next_unit(row, -1, threads)
         while unit < images:
             logits = view(words[1] + unit * words[2])
             label, best, largest, sum_of_logits = labels[unit], 0, -np.inf, 0.0
             for index in range(classes):
                 value = np.float64(logits[index // lanes * words[3] + index % lanes])
-                shares[index] = value
                 sum_of_logits += value
                 if value > largest:
                     largest, best = value, index
-            right, total = shares[label], 0.0
+            right, total = np.float64(logits[label // lanes * words[3] + label % lanes]), 0.0
             for index in range(classes):
-                shares[index] = np.exp(shares[index] - largest)
-                total += shares[index]
+                total += np.exp(np.float64(logits[index // lanes * words[3] + index % lanes]) - largest)
             wanted = (1.0 - smoothing) * right + smoothing * sum_of_logits / classes
             losses[unit] = np.log(total) + largest - wanted
             verdicts[unit] = 1 if best == label else 0
@@ -77,7 +74,8 @@ def cross_entropy_step(precision: Precision) -> Any:
                 gradient = view(words[4] + unit * words[5])
                 for index in range(classes):
                     goal = smoothing / classes + (1.0 - smoothing if index == label else 0.0)
-                    gradient[index // lanes * words[6] + index % lanes] = weight * (shares[index] / total - goal)
+                    share = np.exp(np.float64(logits[index // lanes * words[3] + index % lanes]) - largest) / total
+                    gradient[index // lanes * words[6] + index % lanes] = weight * (share - goal)
                 for index in range(classes, -(-classes // lanes) * lanes):
                     gradient[index // lanes * words[6] + index % lanes] = 0.0
             unit = next_unit(row, unit, threads)
