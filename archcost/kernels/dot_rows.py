@@ -10,12 +10,12 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
 from archcost.kernels.dot_tile import DotTile, most_samples, tile_rows
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.panels import pieces
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import Precision, Target
@@ -45,7 +45,7 @@ def dot_step() -> Any:
     return dot_rows
 
 
-@njit(nogil=True)
+@function
 def dot_rows(row: int, thread: int, threads: int) -> None:
     """Compute every block of rows.
 
@@ -55,13 +55,14 @@ def dot_rows(row: int, thread: int, threads: int) -> None:
     biases; bytes to the next row, to the next sample of the inputs, of the output and of the residual, and to the next
     block of the last two; bytes of a vector; kernels for the ends of the blocks and of the last one.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     blocks, rows, tiles, per_group, most, samples = words[1], words[2], words[7], words[9], words[10], words[11]
     vectors, stretch, far, row_step, size = words[12], words[13], words[15], words[21], words[27]
     tile_table = numba.carray(integers(words[8]), (tiles, 2), np.int64)
     scratch = np.empty((rows * most + 1) * size // 8 + 1, np.int64)
     sums = (scratch.ctypes.data + size - 1) // size * size
-    record, ending = np.zeros(10, np.int64), np.zeros(8, np.int64)
+    address, closing = blank_record(), blank_record()
+    record, ending = integers(address), integers(closing)
     record[1], record[3], record[7] = row_step, words[22], most * size
     ending[0], ending[1], ending[5], ending[7] = sums, most * size, words[23], words[24]
     unit = next_near(row, -1, thread, threads, blocks)
@@ -84,12 +85,12 @@ def dot_rows(row: int, thread: int, threads: int) -> None:
                     for tile in range(first, end):
                         record[2] = words[17] + tile_table[tile, 0] * words[22] + start * size
                         record[6] = sums + (place * most + tile_table[tile, 0] - first_sample) * size
-                        call_tile(row_table[part, 1 + tile_table[tile, 1]], record.ctypes.data)
+                        call_tile(row_table[part, 1 + tile_table[tile, 1]], address)
             ending[2] = (tile_table[end, 0] if end < tiles else samples) - first_sample
             ending[3] = words[20] + unit * size
             ending[4] = words[18] + first_sample * words[23] + unit * words[25]
             ending[6] = words[19] + first_sample * words[24] + unit * words[26] if words[19] else 0
-            call_tile(words[29] if is_last else words[28], ending.ctypes.data)
+            call_tile(words[29] if is_last else words[28], closing)
         unit = next_near(row, unit, thread, threads, blocks)
     scratch[0] = unit  # Numba frees an array behind its last use
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array, aligned
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.microkernel import Tile
 from archcost.kernels.panels import fitting_vectors, pieces
 from archcost.kernels.step import Step, tabled
@@ -51,7 +51,7 @@ def input_step() -> Any:
     return add_rows
 
 
-@njit(nogil=True)
+@function
 def add_rows(row: int, thread: int, threads: int) -> None:
     """Compute every part of the inputs.
 
@@ -59,14 +59,15 @@ def add_rows(row: int, thread: int, threads: int) -> None:
     of the output, bytes to its next sample; weight, bytes to its next row; gradient of the input, bytes to its next
     sample, whether it is added to; zeros; offsets of the only tap; bytes of a vector and of an element.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     places, tiles, outputs, at_once, size = words[2], words[4], words[6], words[7], words[17]
     # However the inputs are cut, each of their sums is the same.
     rounds = max(PARTS_OF_THREAD, (words[1] + threads - 1) // threads)
     parts = min(places, rounds * threads)
     vector_table = numba.carray(integers(words[3]), (places, 3), np.int64)
     tile_table = numba.carray(integers(words[5]), (tiles, 2), np.int64)
-    record = np.zeros(20, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[3], record[4], record[6], record[7], record[9] = 1, words[16], size, words[15], size
     record[15], record[16] = words[16], size
     unit = next_near(row, -1, thread, threads, parts)
@@ -81,7 +82,7 @@ def add_rows(row: int, thread: int, threads: int) -> None:
                     record[0] = words[8] + sample * words[9] + first * words[18]
                     record[2] = words[12] + sample * words[13] + vector_table[place, 0]
                     record[8] = record[2] if adds else 0
-                    call_tile(vector_table[place, 1 + tile_table[tile, 1]], record.ctypes.data)
+                    call_tile(vector_table[place, 1 + tile_table[tile, 1]], address)
         unit = next_near(row, unit, thread, threads, parts)
 
 
@@ -138,18 +139,19 @@ def weight_step() -> Any:
     return set_rows
 
 
-@njit(nogil=True)
+@function
 def set_rows(row: int, thread: int, threads: int) -> None:
     """Compute some rows of the weight's gradient at a time.
 
     Arguments: tiles of rows, their table; tiles of k, their table; samples; gradient of the output; inputs; gradient,
     bytes to its next row; zeros; offsets of the only tap; bytes of a vector, of an element; tiles of rows of a unit.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     rows, tiles, size, per_unit = words[1], words[3], words[12], words[14]
     row_table = numba.carray(integers(words[2]), (rows, 2), np.int64)
     vector_table = numba.carray(integers(words[4]), (tiles, 3), np.int64)
-    record = np.zeros(20, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[3], record[4], record[5], record[6], record[7] = 1, words[11], words[5], size, words[10]
     record[15], record[16] = words[11], size
     units = (rows + per_unit - 1) // per_unit
@@ -160,7 +162,7 @@ def set_rows(row: int, thread: int, threads: int) -> None:
             for place in range(tiles):
                 record[1] = words[7] + vector_table[place, 0]
                 record[2] = words[8] + row_table[tile, 0] * words[9] + vector_table[place, 0]
-                call_tile(vector_table[place, 1 + row_table[tile, 1]], record.ctypes.data)
+                call_tile(vector_table[place, 1 + row_table[tile, 1]], address)
         unit = next_near(row, unit, thread, threads, units)
 
 
