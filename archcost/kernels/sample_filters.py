@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-import numba
-import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
+from archcost.kernels.function import function
 from archcost.kernels.layout import Array
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.sample_filtering_plan import RowTile
 from archcost.kernels.step import Step
 from archcost.kernels.target import Precision
@@ -82,22 +81,23 @@ def filters_step() -> Any:
     return transform_filters
 
 
-@njit(nogil=True)
+@function
 def transform_filters(row: int, _thread: int, threads: int) -> None:
     """Transform all rows of kernels.
 
     Arguments: kernel; rows; the weight, bytes of a row; points, bytes of one, to the next point and to the next part.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     rows = words[2]
-    record = np.zeros(5, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[3], record[4] = words[7], words[8]
     unit = next_unit(row, -1, threads)
     while unit * UNIT < rows:
         record[0] = min(UNIT, rows - unit * UNIT)
         record[1] = words[3] + unit * UNIT * words[4]
         record[2] = words[5] + unit * UNIT * words[6]
-        call_tile(words[1], record.ctypes.data)
+        call_tile(words[1], address)
         unit = next_unit(row, unit, threads)
 
 

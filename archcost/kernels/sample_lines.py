@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numba
-import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels import compiled
 from archcost.kernels.elementary import epilogue_of
-from archcost.kernels.machine import call_tile, integers
+from archcost.kernels.function import function
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.pointwise import Operand
 from archcost.kernels.sample_filtering_plan import RowTile
 from archcost.kernels.step import Step
@@ -140,18 +139,19 @@ def lines_step() -> Any:
     return transform_lines
 
 
-@njit(nogil=True)
+@function
 def transform_lines(row: int, thread: int, threads: int) -> None:
     """Transform every row.
 
     Arguments: kernel; groups of samples, channels, rows, lines of a unit; address, group step, channel step and row
     step of the map, and of the points; bytes between planes; bias, its step.
     """
-    words = numba.carray(integers(row), (40,), np.int64)
+    words = integers(row)
     channels, rows, unit_lines = words[3], words[4], words[5]
     lines = words[2] * channels * rows
     units = (lines + unit_lines - 1) // unit_lines
-    record = np.zeros(4, np.int64)
+    address = blank_record()
+    record = integers(address)
     record[2] = words[14]
     unit = next_near(row, -1, thread, threads, units)
     while unit < units:
@@ -162,7 +162,7 @@ def transform_lines(row: int, thread: int, threads: int) -> None:
             record[0] = words[6] + group * words[7] + channel * words[8] + place * words[9]
             record[1] = words[10] + group * words[11] + channel * words[12] + place * words[13]
             record[3] = words[15] + channel * words[16]
-            call_tile(words[1], record.ctypes.data)
+            call_tile(words[1], address)
         unit = next_near(row, unit, thread, threads, units)
 
 
