@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from archcost.errors import GraphError
 from archcost.geometry import Pair
-from archcost.kernels import depthwise, layers, winograd, winograd_plan
+from archcost.kernels import depthwise, layers
 from archcost.kernels.contraction import Panel, contraction, panel_rows
 from archcost.kernels.field import NOTHING, Field
 from archcost.kernels.layers import FastPlan, Layer, Setting
@@ -34,7 +34,7 @@ from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reduce import channel_sums, collected
 from archcost.kernels.step import Step
 from archcost.kernels.weight_gradient import weight_gradient
-from archcost.kernels.winograd_tables import Ends
+from archcost.kernels.winograd_layer import filtered
 from archcost.ops import Linear, Op, RadialBasis
 
 
@@ -77,38 +77,12 @@ def correlate(
     """Return the steps that compute the smaller map ``target`` from the larger map ``source``."""
     cut = fusion.fast(layer._replace(spreads=False), target.shape[1:])
     if cut is not None:
-        return _by_winograd(layer, source, target, weight, bias, setting, fusion, cut)
+        return Parts(*filtered(layer, source, target, weight, bias, setting, fusion, cut))
     needed = forward_halo(layer.window, source.shape[1:], target.shape[1:])
     copies, source = with_halo(source, needed, *setting)
     one = forward_pass(layer.window, source, target, fusion.residual, every_tap=layer.filters.is_depthwise)
     parts = _passes([one], layer, source, target, weight, bias, setting, fusion, transposed=False)
     return Parts(parts.pack, copies + parts.compute)
-
-
-def _by_winograd(
-    layer: Layer,
-    source: Blocked,
-    target: Blocked,
-    weight: Array,
-    bias: Array | None,
-    setting: Setting,
-    fusion: Fusion,
-    cut: winograd_plan.Cut,
-    *,
-    turned: bool = False,
-) -> Parts:
-    """Return the steps of a 3x3 convolution by Winograd's filtering; ``turned``: with the weight of its gradient."""
-    copies, source = with_halo(source, winograd_plan.halo(layer.window, target.shape[1:], cut.outputs), *setting)
-    biases_steps, biases = packed_biases(
-        target.shape[0], target.lanes, bias, setting.precision, fusion.scale, fusion.shift
-    )
-    padding = layer.window.padding[0][0], layer.window.padding[1][0]
-    ends = Ends(source, target, fusion.residual)
-    pack, compute = winograd.winograd(
-        ends, layer.filters, padding, weight, biases, fusion.scale, fusion.activation, cut, *setting, turned=turned,
-        shared=fusion.panels, scratch=fusion.scratch,
-    )  # fmt: skip
-    return Parts([*biases_steps, *pack], [*copies, *compute])
 
 
 def spread(
@@ -120,7 +94,7 @@ def spread(
     turned = layers.turned(layer)
     cut = fusion.fast(turned, target.shape[1:]) if turned else None
     if turned is not None and cut is not None:
-        return _by_winograd(turned, source, target, weight, bias, setting, fusion, cut, turned=True)
+        return Parts(*filtered(turned, source, target, weight, bias, setting, fusion, cut, turned=True))
     needed = spread_halo(layer.window, target.shape[1:], source.shape[1:])
     copies, source = with_halo(source, needed, *setting)
     passes = backward_passes(layer.window, source, target, fusion.residual)

@@ -85,7 +85,8 @@ def fast(images: int, setting: Setting, threads: int, *, packs: bool = False, tu
         return direct
 
     def plan(layer: Layer, size: Pair) -> winograd_plan.Cut | None:
-        if layer.spreads:
+        # Training packs weights into memory that convolutions share, one at a time.
+        if layer.spreads or (packs and layer.filters.groups > 1):
             return None
         element = ELEMENT_BYTES[setting.precision]
         choice = tuned.get(Place(layer, size, images)) if tuned else None

@@ -64,12 +64,22 @@ def allowed() -> bool:
 
 def fits(filters: Filters, window: Window) -> bool:
     """Return whether a convolution can be computed so: 3x3, neither strided nor dilated nor in groups."""
-    return window[:2] == ((3, 3), (1, 1)) and window.dilation == (1, 1) and filters.groups == 1
+    is_plain = filters.groups == 1 and not filters.connections
+    return is_plain and window[:2] == ((3, 3), (1, 1)) and window.dilation == (1, 1)
 
 
 def possible(filters: Filters, window: Window, lanes: int) -> bool:
-    """Return whether Winograd's filtering may be chosen: below a whole vector of channels it never pays."""
-    return fits(filters, window) and min(filters.inputs, filters.outputs) >= lanes
+    """Return whether Winograd's filtering may be chosen: below a whole vector of channels it never pays.
+
+    Groups are computed one after the other, each as a convolution of its own, if they are whole vectors of channels.
+    """
+    one = of_group(filters)
+    return filters.aligned(lanes) and fits(one, window) and min(one.inputs, one.outputs) >= lanes
+
+
+def of_group(filters: Filters) -> Filters:
+    """Return the sizes of the weight of one group."""
+    return Filters(filters.outputs // filters.groups, filters.inputs // filters.groups, filters.kernel)
 
 
 def best_cuts(
@@ -88,7 +98,7 @@ def best_cuts(
         count: how many cuts, if there are as many.
     """
     lanes = machine.vector_bytes // element
-    found = sorted(_candidates(filters, size, images, outputs, lanes, element, threads, packs=False))
+    found = sorted(_candidates(of_group(filters), size, images, outputs, lanes, element, threads, packs=False))
     return list(dict.fromkeys(cut for _, cut in found))[:count]
 
 
@@ -120,6 +130,7 @@ def planned(
     lanes = machine.vector_bytes // element
     if not possible(filters, window, lanes):
         return None
+    filters = of_group(filters)
     # Results must not depend on the number of threads: it chooses how the work is cut, never what is computed.
     direct = _direct(filters, size, images, lanes, element, PLANNED_THREADS)
     cycles, best = min(

@@ -117,6 +117,39 @@ def test_float32_stays_close(force: Forcing, outputs: int, tolerance: float) -> 
     assert program.mult_adds == products + 2 * 11 * 9 * 3 * 37
 
 
+@pytest.mark.parametrize(("outputs", "precision", "tolerance"), [(2, "float64", 1e-12), (4, "float32", 1e-4)])
+def test_groups_of_whole_vectors_are_convolutions_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, outputs: int, precision: Any, tolerance: float
+) -> None:
+    def plan(layer: Layer, _size: Pair) -> Cut | None:
+        lanes = current().lanes(precision)
+        return Cut(outputs, 4, 2, 2) if winograd_plan.possible(layer.filters, layer.window, lanes) else None
+
+    monkeypatch.setattr(layers, "fast", lambda *_, **__: plan)
+    net = Builder("groups")
+    x = net(Conv2d(32, 1), net.input((3, 9, 11)), name="first")
+    y = net(Conv2d(32, 3, padding=1, groups=2, bias=False), x, name="conv")
+    y = net(ReLU(), net(Add(), net(BatchNorm2d(), y, name="norm"), x, name="add"), name="relu")
+    y = net(Conv2d(64, 3, groups=2), y, name="wider")
+    difference, own = differences(net.build(y), 2, precision)
+    assert difference < tolerance
+    program, _ = own.inference_steps(2)
+    methods = [step.name for step in program.steps if step.method == f"Winograd F({outputs}x{outputs}, 3x3)"]
+    assert methods == ["conv"] * 2 + ["wider"] * 2
+    tiles = 2 * -(-9 // outputs) * -(-11 // outputs), 2 * -(-7 // outputs) * -(-9 // outputs)
+    products = (outputs + 2) ** 2 * (tiles[0] * 2 * 16 * 16 + tiles[1] * 2 * 16 * 32)
+    assert program.mult_adds == products + 2 * 9 * 11 * 3 * 32
+
+
+def test_listed_connections_and_parts_of_vectors_are_computed_directly() -> None:
+    window = Window((3, 3), padding=((1, 1), (1, 1)))
+    filters = Filters(64, 64, (3, 3), groups=2)
+    assert winograd_plan.possible(filters, window, 16)
+    assert not winograd_plan.possible(replace(filters, groups=8), window, 16)
+    connections = tuple((0, 1, output) for output in range(2, 64))
+    assert not winograd_plan.possible(Filters(62, 64, (3, 3), connections=connections), window, 16)
+
+
 def test_results_are_the_same_bits_for_any_thread_count(force: Forcing) -> None:
     graph = residual_network(37, (11, 9), 1)
     values = np.random.default_rng(1).standard_normal((2, 3, 11, 9)).astype("float32")
