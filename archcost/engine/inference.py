@@ -81,8 +81,10 @@ class Inference:
 
     def run(self, batch: Sequence[Array], team: Team) -> None:
         """Compute the outputs of a batch: for each input an array (N, ...) of the graph's shape."""
-        distances = [entrance.opened(values) for entrance, values in zip(self._entrances, batch)]
+        distances: list[int] = []
         try:
+            for entrance, values in zip(self._entrances, batch):
+                distances.append(entrance.opened(values))
             self.program.run(team)
         finally:
             for entrance, distance in zip(self._entrances, distances):

@@ -159,8 +159,9 @@ class Network:
         Where the parameters have been given back, they are those of the first call.
         """
         if self.parameters.given_back:
-            (inference,) = self._inference.values()
-            return inference
+            for inference in self._inference.values():
+                return inference
+            raise UsageError(f"{self.graph.name}: the parameters were given back, and its first pass was interrupted")
         if count not in self._inference:
             choices = stored(self.graph, count, self.setting)
             # No variable holds the parameters, which may be given back.
@@ -174,7 +175,10 @@ class Network:
         if self.inference_only:
             self.parameters.give_back()
             self.setting = replace(self.setting, parameters={})
+            # Until all is packed there is nothing to compute with, should this be interrupted.
+            del self._inference[count]
             inference.settle(self.team)
+            self._inference = {count: inference}
             return inference
         if inference.version != self._version:
             inference.prepare.run(self.team)

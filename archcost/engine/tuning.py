@@ -133,6 +133,10 @@ def tune(network: Network, images: int, *, stopwatch: Stopwatch = seconds, watch
         UsageError: if other programs keep the machine busy, however often a measurement is repeated; for float64; if
             Winograd's filtering or the use of what is stored are switched off. Nothing is stored then.
     """
+    if network.inference_only:
+        raise UsageError(
+            f"{network.graph.name} was made with `inference_only`: tuning packs its parameters in many ways"
+        )
     if network.precision != "float32":
         raise UsageError("there is nothing to tune in float64: every convolution is computed the direct way")
     if not winograd_plan.allowed():

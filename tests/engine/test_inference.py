@@ -7,7 +7,9 @@ import weakref
 import numpy as np
 import pytest
 
+from archcost.engine.inference import Inference
 from archcost.engine.network import Network
+from archcost.engine.tuning import tune
 from archcost.errors import UsageError
 from archcost.graph import Graph
 from archcost.train.dataset import Dataset, Split
@@ -74,6 +76,26 @@ def test_nothing_is_trained(graph: Graph, images: Images) -> None:
     split = Split(np.zeros((4, 3, 32, 32), np.uint8), np.zeros(4, np.int64))
     with pytest.raises(UsageError, match="it cannot be trained"):
         Trainer(network, Dataset("zeros", tuple("abcdefghij"), split, split))
+
+
+def test_an_interrupted_first_pass_leaves_nothing_to_compute_with(
+    graph: Graph, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_inference: Inference, _team: object) -> None:
+        raise KeyboardInterrupt
+
+    network = Network(graph, threads=2, inference_only=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Inference, "settle", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            network(images)
+    with pytest.raises(UsageError, match="resnet18: the parameters were given back, and its first pass was interrup"):
+        network(images)
+
+
+def test_tuning_needs_parameters(graph: Graph) -> None:
+    with pytest.raises(UsageError, match="resnet18 was made with `inference_only`: tuning packs"):
+        tune(Network(graph, threads=2, inference_only=True), 1)
 
 
 @pytest.mark.parametrize("count", [1, 4])
