@@ -257,7 +257,7 @@ def seconds(make: Any, count: int) -> float:
 @pytest.mark.parametrize("make", [deep, wide], ids=["chain", "wide"])
 def test_a_hundred_thousand_nodes_take_time_linear_in_their_number(make: Any) -> None:
     small = min(seconds(make, 20_000) for _ in range(2))
-    large = seconds(make, 100_000)
+    large = min(seconds(make, 100_000) for _ in range(2))
     assert large < 10 * small, f"5 times the nodes took {large / small:.1f} times as long"
     assert large < 60
 
