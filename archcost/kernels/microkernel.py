@@ -12,7 +12,8 @@ layouts with a table of tap offsets).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from archcost.kernels.vector import Code, Value
@@ -84,13 +85,41 @@ offset of each tap from ``weights``, and the distance between vectors.
 def write_tile(code: Code, record: Value, tile: Tile, epilogue: Epilogue) -> None:
     """Write the code of one call, whose arguments lie at the address ``record``."""
     values = dict(zip(ARGUMENTS, code.arguments(record, len(ARGUMENTS))))
-    steps = values["input_row_step"]
+    biases = [code.load(code.pointer(values["bias"]), vector * code.vector_bytes) for vector in range(tile.vectors)]
+    sums = [bias for _ in range(tile.rows * tile.pixels) for bias in biases]
+    walk = Walk(code.pointer(values["weights"]), code.pointer(values["prefetched"]))
+    sums = add_products(code, values, tile, code.pointer(values["input"]), walk, sums)
+    sums = with_residual(code, values, tile, values["residual"], sums)
+    write = code.stream if tile.streams else code.store
+    for place, pointer, offset in tile_places(code, tile, code.pointer(values["output"]), values, "output"):
+        write(epilogue(code, sums[place]), pointer, offset)
+
+
+@dataclass
+class Walk:
+    """How far the weights have been read, and what is read ahead: products in turn go on from there."""
+
+    weights: Value
+    ahead: Value
+
+
+def add_products(
+    code: Code, values: dict[str, Value], tile: Tile, first: Value, walk: Walk, sums: Sequence[Value]
+) -> list[Value]:
+    """Write the loop over taps and depth; return ``sums`` with the products of all of them added.
+
+    Args:
+        code: where it is written.
+        values: the arguments of the call.
+        tile: what is constant.
+        first: where the input of the first pixel lies, at a tap offset of 0.
+        walk: where the weights lie; it is moved behind them.
+        sums: [row, pixel, vector].
+    """
     # Weights in place have a pointer for each vector; in a packed panel all vectors lie behind one.
     places = tile.vectors if tile.weight_step else 1
     weight_step = tile.weight_step or tile.vectors * code.vector_bytes
-    first = code.pointer(values["input"])
-    biases = [code.load(code.pointer(values["bias"]), vector * code.vector_bytes) for vector in range(tile.vectors)]
-    sums = [bias for _ in range(tile.rows * tile.pixels) for bias in biases]
+    steps = values["input_row_step"]
 
     def tap(index: Value, carried: list[Value]) -> Sequence[Value]:
         source = code.at(first, code.element(values["offsets"], index))
@@ -127,25 +156,37 @@ def write_tile(code: Code, record: Value, tile: Tile, epilogue: Epilogue) -> Non
             ]
 
         if tile.weight_step:
-            place = code.at(panel_start, code.element(values["weight_offsets"], index))
+            place = code.at(walk.weights, code.element(values["weight_offsets"], index))
             carried = [carried[0], *_rows(code, place, values["weight_vector_step"], places), *carried[1:]]
             after = code.repeat(values["depth"], rounds, [source, *carried], step=tile.unroll)
             return [after[1], *after[2 + places :]]
         return code.repeat(values["depth"], rounds, [source, *carried], step=tile.unroll)[1:]
 
-    panel_start, ahead = code.pointer(values["weights"]), code.pointer(values["prefetched"])
-    before = [ahead] if tile.weight_step else [ahead, panel_start]
-    sums = code.repeat(values["taps"], tap, [*before, *sums])[len(before) :]
-    sums = _with_residual(code, values, tile, sums)
-    write = code.stream if tile.streams else code.store
+    before = [walk.ahead] if tile.weight_step else [walk.ahead, walk.weights]
+    after = code.repeat(values["taps"], tap, [*before, *sums])
+    walk.ahead = after[0]
+    if not tile.weight_step:
+        walk.weights = after[1]
+    return after[len(before) :]
+
+
+def tile_places(
+    code: Code, tile: Tile, start: Value, values: dict[str, Value], name: str
+) -> Iterator[tuple[int, Value, int]]:
+    """Yield the number of each sum of a tile, and the pointer and the offset of its place in a tensor.
+
+    Args:
+        code: where the pointers are written.
+        tile: the tile.
+        start: its first pixel.
+        values: the arguments of the call.
+        name: "output" or "residual".
+    """
     for vector in range(tile.vectors):
-        start = code.at(
-            code.pointer(values["output"]), code.builder.mul(values["output_vector_step"], code.int(vector))
-        )
-        for position, row in enumerate(_rows(code, start, values["output_row_step"], tile.rows)):
+        block = code.at(start, code.builder.mul(values[f"{name}_vector_step"], code.int(vector)))
+        for position, row in enumerate(_rows(code, block, values[f"{name}_row_step"], tile.rows)):
             for pixel in range(tile.pixels):
-                place = (position * tile.pixels + pixel) * tile.vectors + vector
-                write(epilogue(code, sums[place]), row, pixel * tile.output_step)
+                yield (position * tile.pixels + pixel) * tile.vectors + vector, row, pixel * tile.output_step
 
 
 def _rows(code: Code, pointer: Value, step: Value, rows: int) -> list[Value]:
@@ -156,18 +197,13 @@ def _rows(code: Code, pointer: Value, step: Value, rows: int) -> list[Value]:
     return starts
 
 
-def _with_residual(code: Code, values: dict[str, Value], tile: Tile, sums: list[Value]) -> list[Value]:
-    """Add what lies at ``residual``, if anything does: a shortcut, or the sum so far."""
+def with_residual(code: Code, values: dict[str, Value], tile: Tile, start: Value, sums: Sequence[Value]) -> list[Value]:
+    """Add what lies at ``start``, if there is a residual: a shortcut, or the sum so far."""
 
     def added() -> list[Value]:
         result = list(sums)
-        for vector in range(tile.vectors):
-            distance = code.builder.mul(values["residual_vector_step"], code.int(vector))
-            start = code.at(code.pointer(values["residual"]), distance)
-            for position, row in enumerate(_rows(code, start, values["residual_row_step"], tile.rows)):
-                for pixel in range(tile.pixels):
-                    place = (position * tile.pixels + pixel) * tile.vectors + vector
-                    result[place] = code.add(result[place], code.load(row, pixel * tile.output_step))
+        for place, pointer, offset in tile_places(code, tile, code.pointer(start), values, "residual"):
+            result[place] = code.add(result[place], code.load(pointer, offset))
         return result
 
     is_there = code.builder.icmp_signed("!=", values["residual"], code.int(0))
