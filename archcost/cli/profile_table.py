@@ -78,11 +78,16 @@ def _methods(layers: Sequence[LayerTime]) -> list[str]:
     pairs = [f"{layer.name} with {layer.also}" for layer in layers if layer.also]
     return [
         *(
-            f"by {method}, with fewer products than are counted (ARCHCOST_WINOGRAD=off for none): {', '.join(found)}"
+            f"by {method}, with fewer products than are counted ({_switch(method)}=off for none): {', '.join(found)}"
             for method, found in names.items()
         ),
         *([f"computed together (ARCHCOST_FUSED_PAIRS=off for none): {', '.join(pairs)}"] if pairs else []),
     ]
+
+
+def _switch(method: str) -> str:
+    """Return the variable that switches a fast way off, which is named after who found it."""
+    return f"ARCHCOST_{method.partition(' ')[0].upper()}"
 
 
 def _machine(machine: Roofline) -> str:

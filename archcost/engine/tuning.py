@@ -130,8 +130,9 @@ def tune(network: Network, images: int, *, stopwatch: Stopwatch = seconds, watch
         watch: tells what other programs did meanwhile; by default the machine's own.
 
     Raises:
-        UsageError: if other programs keep the machine busy, however often a measurement is repeated; for float64; if
-            Winograd's filtering or the use of what is stored are switched off. Nothing is stored then.
+        UsageError: if other programs keep the machine busy, however often a measurement is repeated; for float64; for
+            a network that is for inference alone; if Winograd's filtering or the use of what is stored are switched
+            off. Nothing is stored then.
     """
     if network.inference_only:
         raise UsageError(
@@ -199,7 +200,8 @@ def _ways(place: Place, setting: Setting) -> list[Way]:
     layer, size, images = place
     machine, element, threads = setting.machine, ELEMENT_BYTES[setting.precision], setting.threads
     kernels = layers.Setting(machine, setting.precision)
-    default = layers.fast(images, kernels, threads, tuned=setting.tuned)(layer, size)
+    planned = layers.fast(images, kernels, threads, tuned=setting.tuned)(layer, size)
+    default = planned if isinstance(planned, winograd_plan.Cut) else None
     methods = (0, 2, 4) if threads == PLANNED_THREADS else (default.outputs if default else 0,)
     ways: list[Way] = [default]
     for outputs in methods:

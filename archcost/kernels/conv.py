@@ -33,8 +33,11 @@ from archcost.kernels.passes import (
 from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reduce import channel_sums, collected
 from archcost.kernels.step import Step
+from archcost.kernels.strassen import multiplied
+from archcost.kernels.strassen_plan import Split
 from archcost.kernels.weight_gradient import weight_gradient
 from archcost.kernels.winograd_layer import filtered
+from archcost.kernels.winograd_plan import Cut
 from archcost.ops import Linear, Op, RadialBasis
 
 
@@ -76,6 +79,8 @@ def correlate(
 ) -> Parts:
     """Return the steps that compute the smaller map ``target`` from the larger map ``source``."""
     cut = fusion.fast(layer._replace(spreads=False), target.shape[1:])
+    if isinstance(cut, Split):
+        return Parts(*multiplied(layer, source, target, weight, bias, setting, fusion, cut))
     if cut is not None:
         return Parts(*filtered(layer, source, target, weight, bias, setting, fusion, cut))
     needed = forward_halo(layer.window, source.shape[1:], target.shape[1:])
@@ -93,7 +98,7 @@ def spread(
         return _spread_pixel(layer, source, target, weight, bias, setting, fusion)
     turned = layers.turned(layer)
     cut = fusion.fast(turned, target.shape[1:]) if turned else None
-    if turned is not None and cut is not None:
+    if turned is not None and isinstance(cut, Cut):
         return Parts(*filtered(turned, source, target, weight, bias, setting, fusion, cut, turned=True))
     needed = spread_halo(layer.window, target.shape[1:], source.shape[1:])
     copies, source = with_halo(source, needed, *setting)

@@ -149,12 +149,20 @@ def _normalise_gradient(way: str) -> Formula:
     return write
 
 
+def _strassen_sums(code: Code, first: Value, right: Value, below: Value, last: Value) -> tuple[Value, ...]:
+    """Return S2, S3, S1 and S4 of a 2x2 block of inputs (``kernels.strassen``)."""
+    s1 = code.add(below, last)
+    s2 = code.sub(s1, first)
+    return s2, code.sub(first, below), s1, code.sub(right, s2)
+
+
 FORMULAS: dict[str, Formula] = {
     "copy": lambda _, x: x,
     "add": lambda code, *values: reduce(code.add, values),
     "multiply": lambda code, *values: reduce(code.mul, values),
     "affine": lambda code, x, scale, shift: code.fma(x, scale, shift),
     "normalise": _normalise,
+    "strassen_sums": _strassen_sums,
     "ScaledTanh": _scaled_tanh,
     **{name: epilogue for name, epilogue in EPILOGUES.items() if name != "Identity"},
     "ReLU_gradient": _relu_gradient,

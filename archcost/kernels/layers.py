@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple, cast
 
 from archcost.geometry import Pair, Shape, Sides, pair, resolve
-from archcost.kernels import winograd_plan
+from archcost.kernels import strassen_plan, winograd_plan
 from archcost.kernels.layout import NO_HALO, Blocked
 from archcost.kernels.panels import Filters
 from archcost.kernels.passes import Window, forward_halo, spread_halo
@@ -61,8 +61,11 @@ class Choice(NamedTuple):
 Choices = Mapping[Place, Choice]
 NO_CHOICES: Choices = MappingProxyType({})
 
-FastPlan = Callable[[Layer, Pair], winograd_plan.Cut | None]
-"""Layer and size of its output -> how Winograd's filtering computes it, or None."""
+FastWay = winograd_plan.Cut | strassen_plan.Split | None
+"""How a convolution is computed: by Winograd's filtering, by Strassen's product, or directly (None)."""
+
+FastPlan = Callable[[Layer, Pair], FastWay]
+"""Layer and size of its output -> how it is computed."""
 
 
 def direct(_layer: Layer, _size: Pair) -> winograd_plan.Cut | None:
@@ -81,14 +84,19 @@ def fast(images: int, setting: Setting, threads: int, *, packs: bool = False, tu
             then, which round like the direct way: each rounding may turn decisions of ReLU, and gradients with them.
         tuned: what measurements say; the model of cycles decides about all other convolutions.
     """
-    if not threads or setting.precision != "float32" or not winograd_plan.allowed():
+    if not threads or setting.precision != "float32":
         return direct
+    filtering, multiplying = winograd_plan.allowed(), strassen_plan.allowed() and not packs
 
-    def plan(layer: Layer, size: Pair) -> winograd_plan.Cut | None:
+    def plan(layer: Layer, size: Pair) -> FastWay:
         # Training packs weights into memory that convolutions share, one at a time.
         if layer.spreads or (packs and layer.filters.groups > 1):
             return None
         element = ELEMENT_BYTES[setting.precision]
+        if layer.window.kernel == (1, 1) and multiplying:
+            return strassen_plan.planned(layer.filters, layer.window, size, images, setting.machine, element, threads)
+        if not filtering:
+            return None
         choice = tuned.get(Place(layer, size, images)) if tuned else None
         if choice is not None:
             return _chosen(choice, layer.filters, size, images, setting, threads)
@@ -186,7 +194,7 @@ def _halo(layer: Layer, source: Shape, output: Shape, plan: FastPlan, *, backwar
     gathers = layer.spreads == backward
     computed, size = fast_layer(layer, larger, smaller, gathers=gathers)
     cut = plan(computed, size) if computed else None
-    if computed is not None and cut is not None:
+    if computed is not None and isinstance(cut, winograd_plan.Cut):
         return winograd_plan.halo(computed.window, size, cut.outputs)
     if gathers:
         return forward_halo(layer.window, larger, smaller)

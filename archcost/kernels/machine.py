@@ -12,6 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from archcost.kernels.function import function
+from archcost.kernels.vector import Code
 
 INT64 = ir.IntType(64)
 SPINS_BEFORE_YIELD = 500
@@ -126,6 +127,24 @@ def blank_record(_context: Any) -> Any:
         return builder.ptrtoint(place, INT64)
 
     return types.intp(), write
+
+
+@intrinsic
+def read_ahead(_context: Any, address: Any, step: Any, lines: Any) -> Any:
+    """Ask for ``lines`` (one at least) to be read into the second cache level, ``step`` bytes from each to the next."""
+
+    def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        code = Code(builder, 1, "float32")
+        first, step, lines = arguments
+
+        def one(_: Any, carried: list[Any]) -> list[Any]:
+            code.prefetch(carried[0])
+            return [code.at(carried[0], step)]
+
+        code.repeat(lines, one, [code.pointer(first)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), write
 
 
 @intrinsic

@@ -38,7 +38,7 @@ from archcost.kernels.layers import FastPlan, Layer, convolution_layer, direct, 
 from archcost.kernels.passes import live_taps
 from archcost.kernels.sample_filtering_plan import products as products_of_rows
 from archcost.kernels.sample_filtering_plan import row_tile
-from archcost.kernels.winograd_plan import products
+from archcost.kernels.winograd_plan import Cut, products
 from archcost.ops import Conv2d, ConvTranspose2d, Op, PartialConv2d
 from archcost.report.training import NOT_TRAINED, backward_pass
 from archcost.segments import recomputed_costs
@@ -225,7 +225,7 @@ def _differences(graph: Graph, node: Node, *, samples: bool, fast: FastPlan) -> 
     for gathers in (True, False):
         computed, size = fast_layer(layer, larger[1:], smaller[1:], gathers=gathers)
         cut = fast(computed, size) if computed else None
-        if computed is not None and cut is not None:
+        if computed is not None and isinstance(cut, Cut):
             found.append(Difference(spared=count - products(computed.filters, size, cut.outputs)))
         elif gathers:
             found.append(_without_dead_taps(node, graph, samples=samples))

@@ -140,7 +140,7 @@ def test_the_plan_follows_what_was_measured() -> None:
     kernels = layers.Setting(setting.machine, "float32")
     layer, size, _ = PLACE
 
-    def cut(threads: int, images: int = 1, *, packs: bool = False) -> winograd_plan.Cut | None:
+    def cut(threads: int, images: int = 1, *, packs: bool = False) -> layers.FastWay:
         return layers.fast(images, kernels, threads, packs=packs, tuned=CHOICES)(layer, size)
 
     assert cut(2) == winograd_plan.Cut(2, 9, 1, 2)
