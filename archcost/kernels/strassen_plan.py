@@ -25,6 +25,9 @@ LEAST_PIXELS = 128
 """Fewest pixels of all images: the factors of the weights are 1.75 times as many as the weights, and few pixels wait
 for them to come from memory."""
 
+LEAST_PRODUCTS = 20_000_000
+"""Fewest multiply-adds of the direct way, some 0.2 ms: smaller layers gain microseconds, and cost as much memory."""
+
 PIXELS_OF_UNIT = 56
 """Pairs of pixels of a unit: enough to read each panel of the weights for, few enough to share units evenly."""
 
@@ -85,11 +88,9 @@ def planned(
         element: bytes of an element.
         threads: how many compute.
     """
-    few = min(filters.inputs, filters.outputs) < LEAST_CHANNELS or images * size[0] * size[1] < LEAST_PIXELS
-    if (
-        few
-        or filters.inputs > MOST_INPUTS * filters.outputs
-        or not possible(filters, window, size, machine.vector_bytes // element)
-    ):
+    pixels = images * size[0] * size[1]
+    few = pixels < LEAST_PIXELS or pixels * filters.inputs * filters.outputs < LEAST_PRODUCTS
+    narrow = min(filters.inputs, filters.outputs) < LEAST_CHANNELS or filters.inputs > MOST_INPUTS * filters.outputs
+    if few or narrow or not possible(filters, window, size, machine.vector_bytes // element):
         return None
     return Split(max(1, min(PIXELS_OF_UNIT, SUMS_BYTES // (SUMS * filters.inputs // 2 * element))), 1, threads)

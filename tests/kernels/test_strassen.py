@@ -178,8 +178,9 @@ def test_what_is_planned() -> None:
     assert plan(128, 512, (28, 28), 8, stride=(2, 2)) is not None
     assert plan(64, 256, (56, 56)) is None  # few channels
     assert plan(512, 512, (7, 7), 8) is not None
-    assert plan(832, 192, (14, 14)) is None  # few outputs for each input that is added up
-    assert plan(512, 512, (4, 4)) is None  # the weights come from memory for few pixels
+    assert plan(832, 192, (28, 28)) is None  # few outputs for each input that is added up
+    assert plan(512, 192, (14, 14)) is None  # little work
+    assert plan(2048, 2048, (8, 8)) is None  # the weights come from memory for few pixels
     assert plan(512, 512, (14, 14), padding=((1, 1), (1, 1))) is None
     assert plan(512, 512, (14, 14), kernel=(3, 3)) is None
     assert not strassen_plan.possible(Filters(512, 512, (1, 1), groups=2), Window((1, 1)), (14, 14), 16)
@@ -191,8 +192,8 @@ def test_what_is_planned() -> None:
 
 
 def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = Sequential([Conv2d(128, 1), Conv2d(128, 1), GlobalAvgPool()], (128, 12, 12))
-    values = np.random.default_rng(0).standard_normal((1, 128, 12, 12)).astype("float32")
+    graph = Sequential([Conv2d(256, 1), Conv2d(128, 1), GlobalAvgPool()], (128, 30, 30))
+    values = np.random.default_rng(0).standard_normal((1, 128, 30, 30)).astype("float32")
     results = []
     for value in ("on", "off"):
         monkeypatch.setenv("ARCHCOST_STRASSEN", value)
@@ -202,7 +203,7 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
         methods = [step.method for step in program.steps if step.method]
         assert methods == ["Strassen"] * (2 if value == "on" else 0)
         assert [one.method for one in profiled(net, 1, 1).layers if one.method] == methods
-        assert program.mult_adds == (7 if value == "on" else 8) * 2 * 144 * 128 * 128 // 8
+        assert program.mult_adds == (7 if value == "on" else 8) * 2 * 900 * 128 * 256 // 8
     assert 0 < np.abs(results[0] - results[1]).max() < 1e-5 * np.abs(results[1]).max()
     monkeypatch.setenv("ARCHCOST_STRASSEN", "maybe")
     with pytest.raises(UsageError, match=r"ARCHCOST_STRASSEN \(='maybe'\) must be on or off"):
