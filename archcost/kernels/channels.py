@@ -63,15 +63,9 @@ def across(code: Code, vector: Value, combine: Callable[[Value, Value], Value]) 
     distance = 1
     while distance < code.lanes:
         turned = [lane ^ distance for lane in range(code.lanes)]
-        vector = combine(vector, shuffled(code, vector, turned))
+        vector = combine(vector, code.shuffled(vector, vector, turned))
         distance *= 2
     return vector
-
-
-def shuffled(code: Code, vector: Value, lanes: Sequence[int]) -> Value:
-    """Return the lanes of a vector in another order."""
-    kind = ir.VectorType(INT32, code.lanes)
-    return code.builder.shuffle_vector(vector, vector, ir.Constant(kind, [ir.Constant(INT32, lane) for lane in lanes]))
 
 
 class Columns:

@@ -17,7 +17,6 @@ from numba import types
 from numba.extending import intrinsic
 
 from archcost.kernels.elementary import epilogue_of
-from archcost.kernels.plain import shuffled
 from archcost.kernels.target import TARGETS, Precision, Target
 from archcost.kernels.vector import Code, Value
 
@@ -122,7 +121,7 @@ def write_dots(code: Code, record: Value, tile: DotTile) -> None:
         missing = code.lanes - tile.tail
         order = [*range(missing, code.lanes), *[code.lanes] * missing]
         ends = [code.load(row, -missing * code.element_bytes) for row in lines(weights, "row_step", tile.rows)]
-        return multiplied([shuffled(code, end, code.constant(0), order) for end in ends], inputs, sums)
+        return multiplied([code.shuffled(end, code.constant(0), order) for end in ends], inputs, sums)
 
     if tile.tail:
         sums = code.choose(code.builder.icmp_signed("!=", values["tail"], code.int(0)), rest, sums)
@@ -176,5 +175,5 @@ def lane_sums(code: Code, vectors: Sequence[Value]) -> Value:
     left = [*vectors, *[code.constant(0)] * (code.lanes - len(vectors))]
     while len(left) > 1:
         pairs = list(zip(left[::2], left[1::2]))
-        left = [code.add(shuffled(code, a, b, even), shuffled(code, a, b, odd)) for a, b in pairs]
+        left = [code.add(code.shuffled(a, b, even), code.shuffled(a, b, odd)) for a, b in pairs]
     return left[0]

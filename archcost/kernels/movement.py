@@ -22,7 +22,6 @@ from archcost.kernels import compiled
 from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked, aligned
 from archcost.kernels.machine import blank_record, call_tile, integers
-from archcost.kernels.plain import shuffled
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
 from archcost.kernels.units import lines_per_unit, next_unit
@@ -88,14 +87,14 @@ def _joined(code: Code, places: list[Value], pattern: tuple[int, ...]) -> Value:
     lanes = code.lanes
     value = code.load(places[0])
     if len(places) == 1:
-        return value if pattern == tuple(range(lanes)) else shuffled(code, value, value, pattern)
+        return value if pattern == tuple(range(lanes)) else code.shuffled(value, value, pattern)
     chosen = [number if number < 2 * lanes else lane for lane, number in enumerate(pattern)]
-    value = shuffled(code, value, code.load(places[1]), chosen)
+    value = code.shuffled(value, code.load(places[1]), chosen)
     for slot in range(2, len(places)):
         chosen = [
             number - (slot - 1) * lanes if number // lanes == slot else lane for lane, number in enumerate(pattern)
         ]
-        value = shuffled(code, value, code.load(places[slot]), chosen)
+        value = code.shuffled(value, code.load(places[slot]), chosen)
     return value
 
 

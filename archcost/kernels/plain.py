@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -24,7 +23,7 @@ from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import TARGETS, Precision, Target
 from archcost.kernels.units import lines_per_unit, next_near
-from archcost.kernels.vector import INT32, Code, Value
+from archcost.kernels.vector import Code, Value, transposed
 
 Direction = Literal["read", "write", "add"]
 """Blocked to plain; plain to blocked; plain added to blocked."""
@@ -52,27 +51,6 @@ class Steps(NamedTuple):
             steps[axis] = distance
             distance *= shape[axis]
         return cls(distance, *steps)
-
-
-def transposed(code: Code, rows: Sequence[Value]) -> list[Value]:
-    """Return the columns of a square of vectors: rows and columns exchanged, bit by bit of their numbers."""
-    rows, lanes = list(rows), code.lanes
-    distance = 1
-    while distance < lanes:
-        upper = [lanes + lane - distance if lane & distance else lane for lane in range(lanes)]
-        lower = [lanes + lane if lane & distance else lane + distance for lane in range(lanes)]
-        for index in range(lanes):
-            if not index & distance:
-                a, b = rows[index], rows[index + distance]
-                rows[index], rows[index + distance] = shuffled(code, a, b, upper), shuffled(code, a, b, lower)
-        distance *= 2
-    return rows
-
-
-def shuffled(code: Code, a: Value, b: Value, lanes: Sequence[int]) -> Value:
-    """Return a vector of the numbered lanes of ``a`` followed by ``b``."""
-    mask = ir.Constant(ir.VectorType(INT32, code.lanes), [ir.Constant(INT32, lane) for lane in lanes])
-    return code.builder.shuffle_vector(a, b, mask)
 
 
 RECORD = ("pixels", "plain", "channel_step", "column_step", "blocked", "offsets")
@@ -158,7 +136,7 @@ class _Pixels:
         vector = code.load(self.place(index)) if self.direction == "read" else code.constant(0)
         for channel in range(self.channels):
             place = builder.bitcast(plain, code.scalar.as_pointer())
-            lane = ir.Constant(INT32, channel)
+            lane = code.int(channel)
             if self.direction == "read":
                 builder.store(builder.extract_element(vector, lane), place, align=code.element_bytes)
             else:

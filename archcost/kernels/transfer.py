@@ -8,9 +8,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from archcost.kernels.plain import transposed
 from archcost.kernels.target import TARGETS, Precision
-from archcost.kernels.vector import INT32, Code, Value
+from archcost.kernels.vector import INT32, Code, Value, transposed
 
 RECORD = ("count", "plain", "lane_step", "plain_offsets", "panel_offsets", "panel", "extra")
 """What a kernel call reads: how many vectors; the plain array from the first lane's element on, and bytes to the next

@@ -103,6 +103,11 @@ class Code:
         first = self.builder.insert_element(self._undefined, scalar, ir.Constant(INT32, 0))
         return self.builder.shuffle_vector(first, self._undefined, self._first_lane)
 
+    def shuffled(self, a: Value, b: Value, lanes: Sequence[Integer]) -> Value:
+        """Return a vector of the numbered lanes of ``a`` followed by ``b``."""
+        mask = ir.Constant(ir.VectorType(INT32, self.lanes), [ir.Constant(INT32, lane) for lane in lanes])
+        return self.builder.shuffle_vector(a, b, mask)
+
     def constant(self, value: float) -> Value:
         """Return a number in all lanes."""
         return ir.Constant(self.vector, [ir.Constant(self.scalar, float(value))] * self.lanes)
@@ -206,3 +211,18 @@ class Code:
             value.add_incoming(old, before)
             result.append(value)
         return result
+
+
+def transposed(code: Code, rows: Sequence[Value]) -> list[Value]:
+    """Return the columns of a square of vectors: rows and columns exchanged, bit by bit of their numbers."""
+    rows, lanes = list(rows), code.lanes
+    distance = 1
+    while distance < lanes:
+        upper = [lanes + lane - distance if lane & distance else lane for lane in range(lanes)]
+        lower = [lanes + lane if lane & distance else lane + distance for lane in range(lanes)]
+        for index in range(lanes):
+            if not index & distance:
+                a, b = rows[index], rows[index + distance]
+                rows[index], rows[index + distance] = code.shuffled(a, b, upper), code.shuffled(a, b, lower)
+        distance *= 2
+    return rows
