@@ -10,6 +10,7 @@ weight is read, or its gradient written, once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -21,7 +22,7 @@ from archcost.kernels.layout import Array, aligned
 from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.microkernel import Tile
 from archcost.kernels.panels import fitting_vectors, pieces
-from archcost.kernels.step import Step, tabled
+from archcost.kernels.step import Integers, Step, tabled
 from archcost.kernels.target import Precision, Target
 from archcost.kernels.units import next_near
 from archcost.kernels.weight_gradient import unrolled
@@ -44,6 +45,10 @@ VECTORS = 3
 
 SIDES = {16: 3, 32: 5}
 """Registers -> rows and vectors of a tile of the weight's gradient: as square as they allow."""
+
+
+Pieces = tuple[list[int], list[int]]
+"""Sizes of the pieces of a length, and where they start."""
 
 
 def input_step() -> Any:
@@ -103,8 +108,7 @@ def input_gradient(
     (outputs, inputs), images = weight.shape, len(target)
     size, lanes = weight.itemsize, machine.lanes(precision)
     samples, starts = _pieces(images, machine.tile_pixels(VECTORS))
-    widths = max(samples), min(samples)
-    vectors, places = _pieces(inputs // lanes, max(VECTORS, fitting_vectors(widths[0], inputs // lanes, machine)))
+    vectors, places = _pieces(inputs // lanes, max(VECTORS, fitting_vectors(max(samples), inputs // lanes, machine)))
     unroll, at_once = unrolled(outputs), FEW_ROWS if len(samples) == 1 else MANY_ROWS
 
     def kernel(count: int, width: int) -> int:
@@ -115,13 +119,7 @@ def input_gradient(
             precision,
         )
 
-    table = tabled(
-        [
-            (place * machine.vector_bytes, *(kernel(count, width) for count in widths))
-            for width, place in zip(vectors, places)
-        ]
-    )
-    tiles = tabled([(start, int(count != widths[0])) for count, start in zip(samples, starts)])
+    table, tiles = _tables((vectors, places), (samples, starts), kernel, machine)
     zeros, offsets = aligned(max(vectors) * lanes, precision), np.zeros(1, np.int64)
     arguments = (
         -(-target.nbytes // PART_BYTES), len(table), table.ctypes.data, len(tiles), tiles.ctypes.data, outputs,
@@ -183,7 +181,6 @@ def weight_gradient(
     size, lanes = gradient.itemsize, machine.lanes(precision)
     side = SIDES[machine.registers]
     rows, starts = _pieces(outputs, side)
-    heights = max(rows), min(rows)
     vectors, places = _pieces(inputs // lanes, side)
     is_aligned = (gradient.ctypes.data | gradient.strides[0]) % machine.vector_bytes == 0
     streams = is_aligned and gradient.nbytes >= STREAMED_BYTES
@@ -195,13 +192,7 @@ def weight_gradient(
         )  # fmt: skip
         return _kernel(tile, machine, precision)
 
-    table = tabled(
-        [
-            (place * machine.vector_bytes, *(kernel(count, width) for count in heights))
-            for width, place in zip(vectors, places)
-        ]
-    )
-    row_table = tabled([(start, int(count != heights[0])) for count, start in zip(rows, starts)])
+    table, row_table = _tables((vectors, places), (rows, starts), kernel, machine)
     zeros, offsets = aligned(max(vectors) * lanes, precision), np.zeros(1, np.int64)
     arguments = (
         len(row_table), row_table.ctypes.data, len(table), table.ctypes.data, images, above.ctypes.data,
@@ -213,10 +204,28 @@ def weight_gradient(
     return Step(function, tuple(map(int, arguments)), arrays, mult_adds=images * outputs * inputs, for_weights=True)
 
 
-def _pieces(length: int, longest: int) -> tuple[list[int], list[int]]:
-    """Return nearly equal pieces of a length, and where they start."""
+def _pieces(length: int, longest: int) -> Pieces:
+    """Return nearly equal pieces of a length."""
     sizes = pieces(length, longest)
     return sizes, np.cumsum([0, *sizes[:-1]]).tolist()
+
+
+def _tables(
+    along: Pieces, others: Pieces, kernel: Callable[[int, int], int], machine: Target
+) -> tuple[Integers, Integers]:
+    """Return the table of pieces along the inputs, with a kernel for either size of the others, and that of the others.
+
+    Args:
+        along: vectors of the inputs.
+        others: samples, or rows of the weight.
+        kernel: returns the kernel for some others and some vectors.
+        machine: which vectors there are.
+    """
+    sizes = max(others[0]), min(others[0])
+    table = tabled([
+        (place * machine.vector_bytes, *(kernel(count, width) for count in sizes)) for width, place in zip(*along)
+    ])  # fmt: skip
+    return table, tabled([(start, int(count != sizes[0])) for count, start in zip(*others)])
 
 
 def _kernel(tile: Tile, machine: Target, precision: Precision) -> int:
