@@ -63,8 +63,8 @@ def residual_network(channels: int, size: Pair, stride: int = 1) -> Graph:
     pixels=st.integers(1, 60),
     groups=st.integers(1, 3),
     images=st.integers(1, 3),
-    size=st.tuples(st.integers(1, 11), st.integers(2, 9)),
-    channels=st.sampled_from([32, 64, 96]),
+    size=st.sampled_from([(1, 2), (7, 7), (6, 9), (10, 4), (3, 8)]),
+    channels=st.sampled_from([32, 96]),
     stride=st.integers(1, 2),
 )
 def test_any_split_in_float64(pixels: int, groups: int, images: int, size: Pair, channels: int, stride: int) -> None:
