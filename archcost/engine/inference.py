@@ -12,6 +12,7 @@ from archcost.engine.team import Team
 from archcost.graph import Graph
 from archcost.kernels.arena import side_by_side
 from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.step import Step
 
 
 class Entrance:
@@ -76,6 +77,7 @@ class Inference:
         self.prepare = Program([step for step in steps if step.prepares])
         self.program = Program([step for step in steps if not step.prepares])
         self.lowered = lowered
+        self._stage = lowered.stage
         self.version = -1
         self._entrances = [Entrance(plain, self.program) for plain in self.inputs.values()]
 
@@ -90,6 +92,15 @@ class Inference:
             for entrance, distance in zip(self._entrances, distances):
                 if distance:
                     self.program.move(entrance.places, -distance)
+
+    def steps(self) -> list[Step]:
+        """Return the steps of the program, cut by the nodes that they work for, to be measured one after the other."""
+        by_image = self._stage.by_image
+        return [
+            one
+            for step in self.program.steps
+            for one in (by_image.apart() if by_image and step is self._stage.steps[-1] else (step,))
+        ]
 
     def settle(self, team: Team) -> None:
         """Pack the weights for the last time: each array goes that no other step reads, as soon as it is packed.

@@ -16,7 +16,8 @@ from archcost.engine.borders import narrow_inputs
 from archcost.engine.fusion import Chain, pairs_allowed
 from archcost.engine.layouts import Layout, training_layout
 from archcost.engine.memory import Key, Memory
-from archcost.engine.plan import ALONE, VALUE, Plan, Work, logits_of
+from archcost.engine.plan import VALUE, Plan, Work, logits_of
+from archcost.engine.stage_steps import PARTNERS, StageSteps, own_threads, stage_steps
 from archcost.engine.stages import first_stage
 from archcost.engine.tensors import image_shape, views
 from archcost.graph import Graph, Node
@@ -29,7 +30,6 @@ from archcost.kernels.merge import scaled
 from archcost.kernels.norm import batch_norm, folded
 from archcost.kernels.operation import Operation
 from archcost.kernels.plain import conversion
-from archcost.kernels.pointwise import Operand, pointwise
 from archcost.kernels.reshape import graph_steps
 from archcost.kernels.step import Integers, Step
 from archcost.kernels.target import ELEMENT_BYTES, Precision, Target
@@ -103,10 +103,12 @@ class Lowered:
         self.fast = layers.fast(images, kernels, threads, packs=training, tuned=tuned)
         lanes = setting.machine.lanes(setting.precision)
         stage = partial(first_stage, element=ELEMENT_BYTES[setting.precision], lanes=lanes)
+        own = own_threads(images, threads)
         self.plan = Plan(
             graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast,
             stage=stage if images > 1 and not training and not keep else None,
-            fast_alone=layers.fast(1, kernels, threads, tuned=tuned), lanes=lanes, segments=segments,
+            fast_alone=layers.fast(1, kernels, PARTNERS if own else threads, tuned=tuned), lanes=lanes,
+            segments=segments,
             joins=not training and not keep and bool(setting.threads) and pairs_allowed(),
             bordered=not layout.samples,
         )  # fmt: skip
@@ -116,9 +118,9 @@ class Lowered:
         for name in self._narrow:
             needs[VALUE, name] = replace(needs[VALUE, name], lanes=graph.shapes[name][0])
         self.memory = Memory(needs, layout.images(images), lanes, setting.precision)
-        self.tensors = self._views(images, VALUE)
+        self.tensors = self.tensors_for(images, VALUE)
         self._cleared: set[Key] = set()
-        self._scratch = Shared(setting.precision)
+        self.scratch = Shared(setting.precision)
         # What is computed again finds its weights as they were.
         self._panels = Shared(setting.precision) if training and not segments else None
         self.inputs = {node.name: self._plain(node.name) for node in graph.inputs}
@@ -129,11 +131,12 @@ class Lowered:
         self.forward: list[Step] = []
         self._steps: dict[str, list[Step]] = {}
         last = logits_of(graph)
-        self.forward += self._first_stage(self.plan.forward[: self.plan.stage.works])
+        self.stage = stage_steps(self, own) if self.plan.stage.works else StageSteps()
+        self.forward += self.stage.steps
         for work in self.plan.forward[self.plan.stage.works :]:
             if layout.samples and work.node.name in graph.outputs and work.node.name != last:
                 continue  # a softmax that is part of the loss
-            self._steps[work.node.name] = [*self.cleared(VALUE, work.writes), *self._work(work)]
+            self._steps[work.node.name] = [*self.cleared(VALUE, work.writes), *self.computed(work)]
             self.forward += self._steps[work.node.name]
         self.scores = layout.usual(self.tensors[last], graph.shapes[last])
         self.forward += [replace(step, name=last) for step in layout.read(self.tensors[last], self.scores)]
@@ -145,38 +148,12 @@ class Lowered:
             )
         ]
 
-    def _views(self, images: int, *kinds: str) -> dict[str, Blocked]:
+    def tensors_for(self, images: int, *kinds: str) -> dict[str, Blocked]:
         """Return the tensor of every node; later kinds come before earlier ones."""
         found = self.memory.tensors
         held = {name: found[kind, name] for wanted in kinds for kind, name in found if kind == wanted}
         machine, precision = self.setting.machine, self.setting.precision
         return views(self.graph, images, self.plan.holder, held, machine.lanes(precision), precision)
-
-    def _first_stage(self, works: Sequence[Work]) -> list[Step]:
-        """Return the steps that compute these works for one image after the other, and collect what others read."""
-        if not works:
-            return []
-        whole, crossing = self.tensors, self.plan.stage.crossing
-        self.tensors = alone = self._views(1, VALUE, ALONE)
-        steps = [step for name in crossing for step in self.cleared(VALUE, name)]
-        entering = [work.node for work in works if isinstance(work.node.op, Input)]
-        clearing = {node.name: self.cleared(VALUE, node.name) for node in entering}
-        rest: list[Step] = []
-        for work in works:
-            if work.node not in entering:
-                rest += self.cleared(ALONE if self.plan.holder[work.writes] in crossing else VALUE, work.writes)
-                rest += self._work(work)
-        for image in range(self.images):
-            for node in entering:
-                steps += [*clearing[node.name], *self._entered(node, self.inputs[node.name][image:][:1])]
-            steps += [step for step in rest if not (image and step.prepares)]
-            for name in crossing:
-                part = replace(whole[name], images=1, memory=whole[name].memory[image:][:1])
-                operands = [Operand.exact(alone[name])]
-                copy = pointwise("copy", part, operands, self.setting.machine, self.setting.precision, [alone[name]])
-                steps.append(replace(copy, name=name))
-        self.tensors = whole
-        return steps
 
     def again(self, work: Work) -> list[Step]:
         """Return the steps that compute ``work`` again, into the same tensor; weights stay packed, statistics kept."""
@@ -230,7 +207,8 @@ class Lowered:
         """Return the activation that a chain ends with, if it does."""
         return None if chain.activation == "Identity" else self.graph.node(chain.last).op
 
-    def _work(self, work: Work) -> list[Step]:
+    def computed(self, work: Work) -> list[Step]:
+        """Return the steps of a piece of work."""
         if work.chain and work.then:
             return self._pair(work.chain, work.then)
         return self._chain(work.chain) if work.chain else self._node(work.node)
@@ -267,7 +245,7 @@ class Lowered:
         steps += [replace(step, also=second.head.name) for step in parts.compute]
         return [replace(step, name=first.head.name) for step in steps]
 
-    def _entered(self, node: Node, plain: Array) -> list[Step]:
+    def entered(self, node: Node, plain: Array) -> list[Step]:
         """Return the steps that fill the tensor of an input."""
         tensor, setting = self.tensors[node.name], self.setting
         if node.name in self._narrow:
@@ -278,7 +256,7 @@ class Lowered:
 
     def _node(self, node: Node) -> list[Step]:
         if isinstance(node.op, Input):
-            return self._entered(node, self.inputs[node.name])
+            return self.entered(node, self.inputs[node.name])
         operation = self._operation(node)
         self.operations[node.name] = operation
         return [replace(step, name=node.name) for step in self.layout.kernels(node).forward(operation)]
@@ -302,5 +280,5 @@ class Lowered:
             name=node.name,
             fast=self.plan.ways(node.name),
             panels=self._panels,
-            scratch=self._scratch,
+            scratch=self.scratch,
         )

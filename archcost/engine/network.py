@@ -193,7 +193,7 @@ class Network:
     def inference_steps(self, images: int) -> tuple[Program, list[tuple[str, list[Step]]]]:
         """Return the program of inference for a batch of ``images``, and its steps by the node that they work for."""
         inference = self._ready(images)
-        return inference.program, grouped(inference.program.steps)
+        return inference.program, grouped(inference.steps())
 
     def inference_memory(self, images: int) -> Memory:
         """Return the memory that inference of a batch of ``images`` uses for activations."""

@@ -100,7 +100,7 @@ def profiled(network: Network, images: int, runs: int) -> Profile:
         runs: passes that are measured, after one that is not.
     """
     program, groups = network.inference_steps(images)
-    total, (times,) = _measured(network, program, [_parts(program.steps)], runs)
+    total, (times,) = _measured(network, program, [_parts(step for _, steps in groups for step in steps)], runs)
     graph = network.graph
     methods = {name: next((step.method for step in steps if step.method), "") for name, steps in groups}
     also = {name: next((step.also for step in steps if step.also), "") for name, steps in groups}

@@ -40,16 +40,19 @@ class Shared:
 
     Args:
         dtype: element type.
+
+    Attributes:
+        made: the arrays that the memory was so far; the last one is given now.
     """
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
-        self._memory = aligned(0, dtype)
+        self.made = [aligned(0, dtype)]
 
     def take(self, elements: int) -> Array:
         """Return so many elements, of the memory that others have got too unless they are more than those."""
-        if elements > self._memory.size:
-            self._memory = aligned(elements, self._memory.dtype)
-        return self._memory[:elements]
+        if elements > self.made[-1].size:
+            self.made.append(aligned(elements, self.made[-1].dtype))
+        return self.made[-1][:elements]
 
 
 @dataclass(frozen=True)
