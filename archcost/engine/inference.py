@@ -25,26 +25,33 @@ class Entrance:
         program: its steps read ``plain``.
 
     Attributes:
-        places: the arguments that point into ``plain``; none if it is read in other ways than through a first argument.
+        arguments: those that point into ``plain``; none if it is read in other ways than through first arguments.
     """
 
     def __init__(self, plain: Array, program: Program) -> None:
-        self._plain, self._program = plain, program
+        self._plain, self._start = plain, _address(plain)
         readers = sum(any(_overlaps(plain, kept) for kept in step.keep) for step in program.steps)
-        rows, columns = program.arguments_in(plain)
-        is_known = len(rows) == readers and bool(np.all(columns == FIRST_ARGUMENT))
-        self.places = (rows, columns) if is_known else (rows[:0], columns[:0])
+        found = program.arguments_in(plain)
+        is_known = len(found) == readers and all(argument.column == FIRST_ARGUMENT for argument in found)
+        self.arguments = found if is_known else []
 
-    def opened(self, values: Array) -> int:
-        """Let the program read ``values``; return how many bytes behind its own array they lie (0: they are copied)."""
-        plain = self._plain
+    def open(self, values: Array) -> None:
+        """Let the program read ``values``, in place or as a copy.
+
+        It is plain Python: what is seldom used of NumPy is slow when a network has just driven it out of the caches.
+        """
         flags = values.flags
-        if not len(self.places[0]) or values.dtype != plain.dtype or not (flags.c_contiguous and flags.aligned):
-            plain[...] = values
-            return 0
-        distance: int = _address(values) - _address(plain)
-        self._program.move(self.places, distance)
-        return distance
+        if not self.arguments or values.dtype != self._plain.dtype or not (flags.c_contiguous and flags.aligned):
+            self._plain[...] = values
+            return
+        start = _address(values)
+        for argument in self.arguments:
+            argument.point_into(start)
+
+    def close(self) -> None:
+        """Let the program read its own array again."""
+        for argument in self.arguments:
+            argument.point_into(self._start)
 
 
 class Inference:
@@ -83,15 +90,13 @@ class Inference:
 
     def run(self, batch: Sequence[Array], team: Team) -> None:
         """Compute the outputs of a batch: for each input an array (N, ...) of the graph's shape."""
-        distances: list[int] = []
         try:
             for entrance, values in zip(self._entrances, batch):
-                distances.append(entrance.opened(values))
+                entrance.open(values)
             self.program.run(team)
         finally:
-            for entrance, distance in zip(self._entrances, distances):
-                if distance:
-                    self.program.move(entrance.places, -distance)
+            for entrance in self._entrances:
+                entrance.close()
 
     def steps(self) -> list[Step]:
         """Return the steps of the program, cut by the nodes that they work for, to be measured one after the other."""

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from archcost.engine.team import Team
 from archcost.kernels.step import WORDS, Step
 
-Places = tuple[np.ndarray[Any, np.dtype[np.intp]], np.ndarray[Any, np.dtype[np.intp]]]
-"""Rows and columns of arguments."""
-
 FIRST_ARGUMENT = 1
 """Column of a step's first argument: the counter stands before it."""
+
+
+class Argument(NamedTuple):
+    """An argument of a program's step that is an address in an array.
+
+    Attributes:
+        words: the arguments of the program.
+        place: number of this one.
+        offset: bytes from the start of the array.
+        column: place in its row.
+    """
+
+    words: memoryview
+    place: int
+    offset: int
+    column: int
+
+    def point_into(self, start: int) -> None:
+        """Let it lead to an array that starts at this address."""
+        self.words[self.place] = start + self.offset
 
 
 class Program:
@@ -37,22 +54,30 @@ class Program:
         for index, step in enumerate(steps):
             self._rows[index, 0] = self._counters[index].ctypes.data
             self._rows[index, 1 : 1 + len(step.arguments)] = step.arguments
+        # As ``kernels.serving`` names them.
+        self._task = np.array(
+            [
+                self._addresses.ctypes.data, self._rows.ctypes.data, self._rows.strides[0], len(steps),
+                self._counters.ctypes.data, self._counters.nbytes,
+            ],
+            np.int64,
+        )  # fmt: skip
+        self._place = int(self._task.ctypes.data)
 
-    def arguments_in(self, array: np.ndarray[Any, Any]) -> Places:
+    def arguments_in(self, array: np.ndarray[Any, Any]) -> list[Argument]:
         """Return the arguments that are addresses of elements of ``array``."""
         start = array.ctypes.data
         rows, columns = np.nonzero((self._rows >= start) & (self._rows < start + array.nbytes))
-        return rows, columns
-
-    def move(self, places: Places, distance: int) -> None:
-        """Let these arguments point ``distance`` bytes further."""
-        self._rows[places] += distance
+        words = self._rows.reshape(-1).data
+        return [
+            Argument(words, int(row) * WORDS + int(column), int(self._rows[row, column]) - start, int(column))
+            for row, column in zip(rows, columns)
+        ]
 
     def run(self, team: Team) -> None:
         """Run all steps on the threads of ``team``; only one run of a program at a time."""
         if self.steps:
-            self._counters.fill(0)
-            team.run(self._addresses, self._rows)
+            team.run(self._place)
 
 
 def grouped(steps: Sequence[Step]) -> list[tuple[str, list[Step]]]:

@@ -19,7 +19,7 @@ import numpy as np
 from archcost.errors import UsageError
 from archcost.kernels import compiled
 from archcost.kernels.missing import compile_all
-from archcost.kernels.serving import ADDRESSES, GENERATION, ROW_BYTES, ROWS, STEPS, THREADS, WORDS
+from archcost.kernels.serving import GENERATION, THREADS, WORDS
 
 SPINS_BEFORE_SLEEP = 40_000
 """Rounds of waiting: half a millisecond, which covers what passes between two calls. Waking a thread takes a tenth."""
@@ -58,13 +58,14 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._control = np.zeros(WORDS, np.int64)
+        self._control[THREADS] = threads
         self._address = int(self._control.ctypes.data)
         self._lock = threading.Lock()
         self._sleepers: list[threading.Event] = []
         self._process = os.getpid()
-        names = ("work", "announce", "serve")
+        names = ("work", "start", "serve", "sleep")
         compile_all(map(_kernel, names), threads)
-        self._work, self._announce, self._serve = map(_called, names)
+        self._work, self._start, self._serve, self._sleep = map(_called, names)
         for number in range(1, threads):
             event = threading.Event()
             self._sleepers.append(event)
@@ -75,19 +76,18 @@ class Team:
         while True:
             generation = self._serve(self._address, generation, number, SPINS_BEFORE_SLEEP)
             event.clear()
+            self._sleep(self._address, 1)
             if self._control[GENERATION] == generation:
                 event.wait()
+            self._sleep(self._address, -1)
 
-    def run(self, addresses: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> None:
-        """Run a program: the step functions' addresses, and a row of arguments for each."""
+    def run(self, program: int) -> None:
+        """Run the program that the words at this address describe (``kernels.serving``)."""
         with self._lock:
-            control = self._control
-            control[ADDRESSES], control[ROWS] = addresses.ctypes.data, rows.ctypes.data
-            control[ROW_BYTES], control[STEPS], control[THREADS] = rows.strides[0], len(addresses), self.threads
-            self._announce(self._address, int(control[GENERATION]) + 1)
-            for event in self._sleepers:
-                event.set()
-            self._work(self._address, 0)
+            if self._start(self._address, program):
+                for event in self._sleepers:
+                    event.set()
+                self._work(self._address, 0)
 
 
 _teams: dict[int, Team] = {}

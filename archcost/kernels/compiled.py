@@ -46,8 +46,9 @@ SIGNATURES = {
     "tile": Signature(1),  # record
     "step": Signature(3),  # row, thread, threads
     "work": Signature(2),  # the others: kernels.serving
-    "announce": Signature(2),
     "serve": Signature(4, returns=True),
+    "start": Signature(2, returns=True),
+    "sleep": Signature(2),
 }
 """Kind of kernel -> its signature."""
 

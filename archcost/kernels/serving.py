@@ -5,21 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from archcost.kernels.function import function
-from archcost.kernels.machine import integers, pause, publish, read, run_program
+from archcost.kernels.machine import clear, integers, pause, read, run_program, take
 
-GENERATION, BARRIER, ADDRESSES, ROWS, ROW_BYTES, STEPS, THREADS = 0, 8, 16, 17, 18, 19, 20
-"""Places in the control block, in 64-bit words; the counters that threads write lie on cache lines of their own."""
+GENERATION, BARRIER, PROGRAM, THREADS, SLEEPING = 0, 8, 16, 17, 24
+"""Places in the control block, in 64-bit words; what threads write lies on cache lines of its own.
+
+How many programs were announced; where the threads meet; the program, and how many threads run it; how many helpers
+sleep.
+"""
 
 WORDS = 32
 """Size of the control block."""
+
+ADDRESSES, ROWS, ROW_BYTES, STEPS, COUNTERS, COUNTER_BYTES = range(6)
+"""What describes a program: tables of the step functions' addresses and of rows of arguments, sizes, and counters."""
 
 
 @function
 def work(control: int, thread: int) -> None:
     """Run this thread's share of the program that the control block names."""
     block = integers(control)
+    task = integers(block[PROGRAM])
     barrier = control + 8 * BARRIER
-    run_program(block[ADDRESSES], block[ROWS], block[ROW_BYTES], block[STEPS], barrier, thread, block[THREADS])
+    run_program(task[ADDRESSES], task[ROWS], task[ROW_BYTES], task[STEPS], barrier, thread, block[THREADS])
 
 
 @function
@@ -41,11 +49,28 @@ def serve(control: int, generation: int, thread: int, spins: int) -> int:
 
 
 @function
-def announce(control: int, generation: int) -> None:
-    """Let the helpers start."""
-    publish(control, generation)
+def start(control: int, program: int) -> int:
+    """Announce a program and run this thread's share of it; where helpers sleep, only return how many.
+
+    All in one call: what the interpreter does before and after a program costs ten times what it usually does, since
+    the program has driven it out of the caches.
+    """
+    block, task = integers(control), integers(program)
+    clear(task[COUNTERS], task[COUNTER_BYTES])
+    block[PROGRAM] = program
+    take(control + 8 * GENERATION, 1)
+    sleeping = take(control + 8 * SLEEPING, 0)
+    if not sleeping:
+        work(control, 0)
+    return sleeping
+
+
+@function
+def sleep(control: int, change: int) -> None:
+    """Count helpers that sleep: who announces a program after that wakes them, who did before is seen by them."""
+    take(control + 8 * SLEEPING, change)
 
 
 def serving_function(name: str) -> Any:
-    """Return "work", "serve" or "announce"."""
-    return {"work": work, "serve": serve, "announce": announce}[name]
+    """Return "work", "serve", "start" or "sleep"."""
+    return {"work": work, "serve": serve, "start": start, "sleep": sleep}[name]
