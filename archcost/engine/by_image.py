@@ -61,9 +61,16 @@ class ByImage:
         others = [Span.of(array) for array in (*whole, *fixed)]
         own = list(_joined(span for span in kept if not span.meets(others)))
         self._starts, self._stops = (np.array(numbers, np.int64) for numbers in zip(*own))
-        self._memory = [[_copy(span) for span in own] for _ in range(1, threads)]
+        self._memory = [[_memory(span) for span in own] for _ in range(1, threads)]
         distances = [[Span.of(copy).start - span.start for copy, span in zip(copies, own)] for copies in self._memory]
         self._distances = np.array([[0] * len(own), *distances], np.int64)
+        # Tensors are zero at first; to read them would only take time and memory.
+        tensors = {Span.of(one.memory) for step in steps for one in step.keep if isinstance(one, Blocked)}
+        for start, stop in kept.keys() - tensors:
+            for thread in range(1, threads):
+                place = int(self._moved(np.array([start]), thread)[0])
+                if place != start:
+                    ctypes.memmove(place, start, stop - start)
         # The tables of each thread: addresses, and where other addresses stand.
         tables = [
             [
@@ -153,12 +160,10 @@ def _joined(spans: Iterable[Span]) -> Iterator[Span]:
     return iter(joined)
 
 
-def _copy(span: Span) -> Array:
-    """Return a copy of what lies there."""
-    size, beyond_line = span.stop - span.start, span.start % CACHE_LINE // 4
-    copy = aligned(beyond_line + -(-size // 4), np.float32)[beyond_line:]
-    ctypes.memmove(copy.ctypes.data, span.start, size)
-    return copy
+def _memory(span: Span) -> Array:
+    """Return zeros of that size, which lie in their cache lines as those there do in theirs."""
+    beyond_line = span.start % CACHE_LINE // 4
+    return aligned(beyond_line + -(-(span.stop - span.start) // 4), np.float32)[beyond_line:]
 
 
 def _lines(count: int) -> Integers:
