@@ -1,13 +1,14 @@
 """Steps for one image that each thread runs for images of its own: with memory of its own, and nobody to wait for.
 
-The steps are made once, for one image. Every further thread is told other addresses: what the steps
-write, and what leads there, exists once more for it. Packed weights exist once.
+The steps are made once, for one image. Every further thread is told other addresses: what the steps write, and what
+leads there, exists once more for it. Packed weights exist once.
 """
 
 from __future__ import annotations
 
 import ctypes
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -30,16 +31,38 @@ class Span(NamedTuple):
     stop: int
 
     @classmethod
-    def of(cls, array: npt.NDArray[Any]) -> Span:
+    def of(cls, array: AnyArray) -> Span:
         """Return the bytes from the first to the last element."""
         start: int = array.__array_interface__["data"][0]
         if not array.size:
             return cls(start, start)
         return cls(start, start + array.itemsize + sum((n - 1) * step for n, step in zip(array.shape, array.strides)))
 
-    def meets(self, others: Iterable[Span]) -> bool:
-        """Tell whether it shares a byte with one of the others."""
-        return any(self.start < other.stop and other.start < self.stop for other in others)
+
+class Region:
+    """Memory of many spans: those that share bytes are one.
+
+    Args:
+        spans: in any order.
+
+    Attributes:
+        spans: in order, none of which share a byte.
+    """
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        joined: list[Span] = []
+        for span in sorted(spans):
+            if joined and span.start < joined[-1].stop:
+                joined[-1] = Span(joined[-1].start, max(joined[-1].stop, span.stop))
+            elif span.start < span.stop:
+                joined.append(span)
+        self.spans = tuple(joined)
+        self._starts = [span.start for span in joined]
+
+    def meets(self, span: Span) -> bool:
+        """Tell whether a span shares a byte with it."""
+        last = bisect_left(self._starts, span.stop) - 1
+        return last >= 0 and span.start < self.spans[last].stop
 
 
 class ByImage:
@@ -51,6 +74,9 @@ class ByImage:
         threads: that run them.
         whole: arrays (N, ...) of which each image reads or writes its part; the first is the first input.
         fixed: arrays that these steps only read, such as packed weights.
+
+    Attributes:
+        step: computes all of them for all images.
     """
 
     def __init__(
@@ -58,37 +84,29 @@ class ByImage:
     ) -> None:
         self._steps, self._images, self._threads, self._whole = tuple(steps), images, threads, tuple(whole)
         kept = {Span.of(array): array for step in steps for array in arrays(step)}
-        others = [Span.of(array) for array in (*whole, *fixed)]
-        own = list(_joined(span for span in kept if not span.meets(others)))
+        others = Region(Span.of(array) for array in (*whole, *fixed))
+        mine = {span: array for span, array in kept.items() if not others.meets(span)}
+        own = Region(mine).spans
         self._starts, self._stops = (np.array(numbers, np.int64) for numbers in zip(*own))
         self._memory = [[_memory(span) for span in own] for _ in range(1, threads)]
         distances = [[Span.of(copy).start - span.start for copy, span in zip(copies, own)] for copies in self._memory]
         self._distances = np.array([[0] * len(own), *distances], np.int64)
         # Tensors are zero at first; to read them would only take time and memory.
         tensors = {Span.of(one.memory) for step in steps for one in step.keep if isinstance(one, Blocked)}
-        for start, stop in kept.keys() - tensors:
-            for thread in range(1, threads):
-                place = int(self._moved(np.array([start]), thread)[0])
-                if place != start:
-                    ctypes.memmove(place, start, stop - start)
-        # The tables of each thread: addresses, and where other addresses stand.
-        tables = [
-            [
-                _integers_at(int(self._moved(np.array([span.start]), thread)[0]), array.size)
-                for span, array in kept.items()
-                if array.dtype == np.int64 and array.flags.c_contiguous and array.size and not span.meets(others)
-            ]
-            for thread in range(threads)
-        ]
         self._table_moves = []
-        for thread, found in enumerate(tables):
-            for table in found:
+        for thread in range(threads):
+            tables = []
+            for (start, stop), array in mine.items():
+                place = int(self._moved(np.array([start]), thread)[0])
+                if thread and (start, stop) not in tensors:
+                    ctypes.memmove(place, start, stop - start)
+                if array.dtype == np.int64 and array.flags.c_contiguous and array.size:
+                    tables.append(_integers_at(place, array.size))
+            # Addresses, and where other addresses stand.
+            for table in tables:
                 table[:] = self._moved(table, thread)
-            self._table_moves.append([move for table in found for move in self._moves(table)])
-
-    def step(self) -> Step:
-        """Return the step that computes them all, for all images."""
-        return self._composed(self._steps)
+            self._table_moves.append([move for table in tables for move in self._moves(table)])
+        self.step = self._composed(self._steps)
 
     def apart(self) -> Iterator[Step]:
         """Yield a step for each node, to be measured: it does what belongs to the node, for all images.
@@ -120,8 +138,7 @@ class ByImage:
         functions, table = np.array([step.function for step in steps], np.int64), np.array(moves, np.int64)
         values = (
             Span.of(self._whole[0]).start, self._images, self._threads, functions.ctypes.data, len(steps),
-            rows.ctypes.data, 8 * WORDS, len(moves[0]), table.ctypes.data,
-            meetings.ctypes.data,
+            rows.ctypes.data, 8 * WORDS, len(moves[0]), table.ctypes.data, meetings.ctypes.data,
         )  # fmt: skip
         keep = (
             rows, counters, meetings, functions, table, self._memory, *self._whole,
@@ -141,23 +158,12 @@ class ByImage:
                 yield Span.of(numbers[place:]).start, first, array.strides[0], is_input
 
 
-def arrays(step: Step) -> Iterator[npt.NDArray[Any]]:
+def arrays(step: Step) -> Iterator[AnyArray]:
     """Yield the arrays that a step keeps."""
     for kept in step.keep:
         memory = kept.memory if isinstance(kept, Blocked) else kept
         if isinstance(memory, np.ndarray):
             yield memory
-
-
-def _joined(spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield the spans in order; those that share bytes as one."""
-    joined: list[Span] = []
-    for span in sorted(spans):
-        if joined and span.start < joined[-1].stop:
-            joined[-1] = Span(joined[-1].start, max(joined[-1].stop, span.stop))
-        elif span.start < span.stop:
-            joined.append(span)
-    return iter(joined)
 
 
 def _memory(span: Span) -> Array:

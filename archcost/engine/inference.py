@@ -84,7 +84,8 @@ class Inference:
         self.prepare = Program([step for step in steps if step.prepares])
         self.program = Program([step for step in steps if not step.prepares])
         self.lowered = lowered
-        self._stage = lowered.stage
+        # Not all steps of the stage, which would keep the plain weights.
+        self._by_image = lowered.stage.by_image
         self.version = -1
         self._entrances = [Entrance(plain, self.program) for plain in self.inputs.values()]
 
@@ -100,12 +101,10 @@ class Inference:
 
     def steps(self) -> list[Step]:
         """Return the steps of the program, cut by the nodes that they work for, to be measured one after the other."""
-        by_image = self._stage.by_image
-        return [
-            one
-            for step in self.program.steps
-            for one in (by_image.apart() if by_image and step is self._stage.steps[-1] else (step,))
-        ]
+        by_image = self._by_image
+        if by_image is None:
+            return list(self.program.steps)
+        return [one for step in self.program.steps for one in (by_image.apart() if step is by_image.step else (step,))]
 
     def settle(self, team: Team) -> None:
         """Pack the weights for the last time: each array goes that no other step reads, as soon as it is packed.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from archcost.engine.by_image import AnyArray, ByImage, Span, arrays
+from archcost.engine.by_image import AnyArray, ByImage, Region, Span, arrays
 from archcost.engine.plan import ALONE, VALUE
 from archcost.kernels.layout import Shared
 from archcost.kernels.pointwise import Operand, pointwise
@@ -100,13 +100,13 @@ def stage_steps(lowered: Lowered, threads: int) -> StageSteps:
         parts = [*(lowered.inputs[node.name] for node in entering), *(whole[name].memory for name in crossing)]
         constant = [*setting.parameters.values(), *setting.buffers.values(), *_packed(packing, lowered.scratch)]
         by_image = ByImage(each[0], images, threads, parts, constant)
-        each = [[by_image.step()]]
+        each = [[by_image.step]]
     lowered.tensors, lowered.setting, lowered.scratch = whole, setting, scratch
     return StageSteps((*steps, *packing, *(step for one in each for step in one)), by_image)
 
 
 def _packed(packing: Sequence[Step], scratch: Shared) -> list[AnyArray]:
     """Return the arrays that these steps pack weights from or to, without the memory that others use after them."""
-    reused = [Span.of(array) for array in scratch.made]
+    reused = Region(map(Span.of, scratch.made))
     found = [array for step in packing for array in arrays(step) if array.dtype.kind == "f"]
-    return [array for array in found if not Span.of(array).meets(reused)]
+    return [array for array in found if not reused.meets(Span.of(array))]

@@ -1,7 +1,7 @@
 """Images of a batch that the threads share: each computes several steps for an image of its own, then for another.
 
-Nobody waits between these steps, and what a thread reads it has written itself: where cores have their last cache level
-in groups, what another core has written comes at a tenth of the speed. ``engine.by_image`` makes the rows.
+Nobody waits between these steps, and what a thread reads it has written itself. Where two cores have no cache level in
+common, what the other has written comes at a fifth of the speed. ``engine.by_image`` makes the rows.
 
 Threads are partners two by two. One that finds no image left helps its partner from the next step of that one's image
 on: the two share these steps as all threads share those of a program.
@@ -61,7 +61,7 @@ def compute_images(row: int, thread: int, threads: int) -> None:
     steps, row_bytes, count = words[5], words[7], words[8]
     functions, rows = integers(words[4]), words[6] + thread * steps * row_bytes
     moves = numba.carray(integers(words[9] + thread * count * 32), (count, 4), np.int64)
-    has_partner = thread ^ 1 < together
+    has_partner = (thread ^ 1) < together
     meeting = words[10] + thread // 2 * MEETING_BYTES
     image = next_near(row, -1, thread, together, words[2])
     while image < words[2]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,16 @@ def test_an_image_does_not_depend_on_where_it_stands() -> None:
     for _ in range(50):
         order = generator.permutation(9)
         np.testing.assert_array_equal(own(batch[order]), expected[order])
+
+
+def test_a_network_for_inference_gives_its_plain_weights_back() -> None:
+    graph = mixed()
+    kept, given = network(graph, 2), Network(graph, threads=2, inference_only=True)
+    plain = {name: weakref.ref(array) for name, array in given.parameters.arrays.items()}
+    for count in (4, 2, 5):
+        batch = images_of(graph, count).astype(np.float32)
+        np.testing.assert_allclose(given(batch), kept(batch), rtol=1e-5, atol=1e-6)
+    assert not [name for name, array in plain.items() if array() is not None and "head" not in name]
 
 
 def test_networks_with_several_inputs() -> None:
