@@ -15,17 +15,7 @@ import numba
 import numpy as np
 
 from archcost.kernels.function import function
-from archcost.kernels.machine import (
-    SPINS_BEFORE_YIELD,
-    call_step,
-    give_way,
-    integers,
-    pause,
-    publish,
-    read,
-    run_program,
-    take,
-)
+from archcost.kernels.machine import call_step, integers, publish, read, run_program, take, wait_while
 from archcost.kernels.units import next_near
 
 ARGUMENTS = (
@@ -90,13 +80,7 @@ def compute_images(row: int, thread: int, threads: int) -> None:
 def help_partner(row: int, thread: int, meeting: int) -> None:
     """Wait for what the partner leaves to both, and compute this thread's share of it."""
     words = integers(row)
-    spins = 0
-    while read(meeting + TASK) == 0:
-        spins += 1
-        if spins < SPINS_BEFORE_YIELD:
-            pause()
-        else:
-            give_way()
+    wait_while(meeting + TASK, 0)
     first = read(meeting + TASK) - 1
     publish(meeting, 0)
     publish(meeting + TASK, 0)

@@ -179,6 +179,18 @@ float64s = _numbers(types.float64, ir.DoubleType())
 
 
 @function
+def wait_while(counter: int, value: int) -> None:
+    """Wait until the counter at this address has another value."""
+    spins = 0
+    while read(counter) == value:
+        spins += 1
+        if spins < SPINS_BEFORE_YIELD:
+            pause()
+        else:
+            give_way()
+
+
+@function
 def wait_for_all(barrier: int, threads: int) -> None:
     """Wait until ``threads`` threads are here; ``barrier`` is the address of a counter and of a round number."""
     if threads == 1:
@@ -188,13 +200,7 @@ def wait_for_all(barrier: int, threads: int) -> None:
         publish(barrier, 0)
         publish(barrier + 8, here + 1)
         return
-    spins = 0
-    while read(barrier + 8) == here:
-        spins += 1
-        if spins < SPINS_BEFORE_YIELD:
-            pause()
-        else:
-            give_way()
+    wait_while(barrier + 8, here)
 
 
 @function
