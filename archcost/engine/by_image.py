@@ -83,7 +83,7 @@ class ByImage:
         self, steps: Sequence[Step], images: int, threads: int, whole: Sequence[AnyArray], fixed: Sequence[AnyArray]
     ) -> None:
         self._steps, self._images, self._threads, self._whole = tuple(steps), images, threads, tuple(whole)
-        kept = {Span.of(array): array for step in steps for array in arrays(step)}
+        kept = {Span.of(array): array for step in steps for array in step.arrays}
         others = Region(Span.of(array) for array in (*whole, *fixed))
         mine = {span: array for span, array in kept.items() if not others.meets(span)}
         own = Region(mine).spans
@@ -127,7 +127,10 @@ class ByImage:
     def _composed(self, steps: Sequence[Step]) -> Step:
         rows = np.zeros((self._threads, len(steps), WORDS), np.int64)
         # Counters, and what partners tell each other, lie on cache lines of their own.
-        counters, meetings = _lines(len(steps) * self._threads), _lines(MEETING_BYTES // CACHE_LINE * self._threads)
+        counters, meetings = (
+            _lines(len(steps) * self._threads),
+            _lines(MEETING_BYTES // CACHE_LINE * -(-self._threads // 2)),
+        )
         rows[:, :, 0] = Span.of(counters).start + CACHE_LINE * np.arange(counters.shape[0]).reshape(rows.shape[:2])
         for index, step in enumerate(steps):
             rows[:, index, 1 : 1 + len(step.arguments)] = step.arguments
@@ -156,14 +159,6 @@ class ByImage:
             for place in np.flatnonzero((numbers >= span.start) & (numbers < span.stop)):
                 first = int(numbers[place]) - is_input * span.start
                 yield Span.of(numbers[place:]).start, first, array.strides[0], is_input
-
-
-def arrays(step: Step) -> Iterator[AnyArray]:
-    """Yield the arrays that a step keeps."""
-    for kept in step.keep:
-        memory = kept.memory if isinstance(kept, Blocked) else kept
-        if isinstance(memory, np.ndarray):
-            yield memory
 
 
 def _memory(span: Span) -> Array:

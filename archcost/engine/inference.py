@@ -11,7 +11,7 @@ from archcost.engine.program import FIRST_ARGUMENT, Program
 from archcost.engine.team import Team
 from archcost.graph import Graph
 from archcost.kernels.arena import side_by_side
-from archcost.kernels.layout import Array, Blocked
+from archcost.kernels.layout import Array
 from archcost.kernels.step import Step
 
 
@@ -30,7 +30,7 @@ class Entrance:
 
     def __init__(self, plain: Array, program: Program) -> None:
         self._plain, self._start = plain, _address(plain)
-        readers = sum(any(_overlaps(plain, kept) for kept in step.keep) for step in program.steps)
+        readers = sum(any(np.may_share_memory(plain, array) for array in step.arrays) for step in program.steps)
         found = program.arguments_in(plain)
         is_known = len(found) == readers and all(argument.column == FIRST_ARGUMENT for argument in found)
         self.arguments = found if is_known else []
@@ -116,12 +116,6 @@ class Inference:
         self.prepare = Program(())
         while steps:
             Program([steps.pop()]).run(team)
-
-
-def _overlaps(plain: Array, kept: object) -> bool:
-    """Tell whether an array or tensor that a step keeps shares memory with ``plain``."""
-    memory = kept.memory if isinstance(kept, Blocked) else kept
-    return isinstance(memory, np.ndarray) and np.may_share_memory(plain, memory)
 
 
 def _address(array: Array) -> int:

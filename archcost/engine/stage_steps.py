@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from archcost.engine.by_image import AnyArray, ByImage, Region, Span, arrays
+from archcost.engine.by_image import AnyArray, ByImage, Region, Span
 from archcost.engine.plan import ALONE, VALUE
 from archcost.kernels.layout import Shared
 from archcost.kernels.pointwise import Operand, pointwise
@@ -108,5 +108,5 @@ def stage_steps(lowered: Lowered, threads: int) -> StageSteps:
 def _packed(packing: Sequence[Step], scratch: Shared) -> list[AnyArray]:
     """Return the arrays that these steps pack weights from or to, without the memory that others use after them."""
     reused = Region(map(Span.of, scratch.made))
-    found = [array for step in packing for array in arrays(step) if array.dtype.kind == "f"]
+    found = [array for step in packing for array in step.arrays if array.dtype.kind == "f"]
     return [array for array in found if not reused.meets(Span.of(array))]

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from archcost.kernels.layout import Blocked
+
 WORDS = 40
 """64-bit integers of a row; the first is the address of the counter from which the threads take their units."""
 
@@ -48,6 +50,12 @@ class Step:
     recomputes: bool = False
     method: str = ""
     also: str = ""
+
+    @property
+    def arrays(self) -> list[np.ndarray[Any, Any]]:
+        """The arrays that it keeps, those of tensors among them."""
+        found = (kept.memory if isinstance(kept, Blocked) else kept for kept in self.keep)
+        return [array for array in found if isinstance(array, np.ndarray)]
 
 
 def tabled(rows: Sequence[Sequence[int]]) -> Integers:
