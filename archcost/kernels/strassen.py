@@ -51,7 +51,10 @@ def strassen_step() -> Any:
 
 @function
 def multiply_tiles(row: int, thread: int, threads: int) -> None:
-    """Compute every unit. Threads beyond those that scratch memory was made for take none."""
+    """Compute every unit. Threads beyond those that scratch memory was made for take none.
+
+    The words of the row, of a unit, of a pair of tiles and of a panel are named in ``strassen_tables``.
+    """
     words = integers(row)
     if thread >= words[3]:
         return
