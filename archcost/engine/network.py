@@ -102,7 +102,7 @@ class Network:
         random[:, 0], random[:, 2] = seed, np.arange(len(graph))
         self._random = random
         self.setting = Setting(current(), precision, parameters, buffers, random, thread_count(threads))
-        self._inputs = graph.inputs
+        self._wanted = [(node.name, graph.shapes[node.name]) for node in graph.inputs]
         self._version = 0
         self._inference: dict[int, Inference] = {}
         self._training: dict[int, Training] = {}
@@ -244,25 +244,25 @@ class Network:
 
     def _batch(self, images: Images) -> list[Array]:
         """Return the inputs as arrays of the right shapes, one for each input of the graph."""
-        nodes = self._inputs
-        given: list[Any] = [images] if len(nodes) == 1 else list(images)  # type: ignore[arg-type]
-        if len(given) != len(nodes):
-            raise UsageError(f"{self.graph.name} has {len(nodes)} inputs, not {len(given)}")
-        arrays = []
-        for node, value in zip(nodes, given):
+        wanted = self._wanted
+        given: Sequence[Any] = (images,) if len(wanted) == 1 else tuple(images)  # type: ignore[arg-type]
+        if len(given) != len(wanted):
+            raise UsageError(f"{self.graph.name} has {len(wanted)} inputs, not {len(given)}")
+        arrays: list[Array] = []
+        for (name, shape), value in zip(wanted, given):
             array = np.asarray(value)
-            shape = self.graph.shapes[node.name]
-            if array.shape[1:] != shape or array.ndim != len(shape) + 1:
+            found = array.shape
+            if found[1:] != shape or len(found) != len(shape) + 1:
                 raise UsageError(
-                    f"input {node.name!r} must be (images, {', '.join(map(str, shape))}), not {array.shape}"
-                    + _layout_hint(array.shape, shape)
+                    f"input {name!r} must be (images, {', '.join(map(str, shape))}), not {found}"
+                    + _layout_hint(found, shape)
                 )
             if array.dtype.kind != "f":
-                raise UsageError(f"input {node.name!r} must hold floating-point numbers, not {array.dtype}")
+                raise UsageError(f"input {name!r} must hold floating-point numbers, not {array.dtype}")
             if self.check_finite and not np.isfinite(array).all():
-                raise UsageError(f"input {node.name!r} holds numbers that are not finite")
+                raise UsageError(f"input {name!r} holds numbers that are not finite")
             arrays.append(array)
-        if any(len(array) != len(arrays[0]) for array in arrays):
+        if len(arrays) > 1 and any(len(array) != len(arrays[0]) for array in arrays):
             raise UsageError(f"the inputs hold {', '.join(str(len(array)) for array in arrays)} images")
         return arrays
 

@@ -29,10 +29,6 @@ class Argument(NamedTuple):
     offset: int
     column: int
 
-    def point_into(self, start: int) -> None:
-        """Let it lead to an array that starts at this address."""
-        self.words[self.place] = start + self.offset
-
 
 class Program:
     """A sequence of steps, ready to run any number of times.

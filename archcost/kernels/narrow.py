@@ -9,18 +9,20 @@ they are one tap.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numba
-import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from archcost.kernels import compiled
 from archcost.kernels.function import function
 from archcost.kernels.layout import Array, Blocked
-from archcost.kernels.machine import float32s, float64s, integers
+from archcost.kernels.machine import blank_record, call_tile, integers
 from archcost.kernels.step import Step
-from archcost.kernels.target import Precision, Target
-from archcost.kernels.units import lines_per_unit, next_unit
+from archcost.kernels.target import TARGETS, Precision, Target
+from archcost.kernels.units import lines_per_unit, next_near
+from archcost.kernels.vector import Code, Value
 
 NARROW_SHARE = 4
 """An input is narrow if its channels fill at most this part of a vector."""
@@ -31,40 +33,97 @@ def is_narrow(channels: int, lanes: int) -> bool:
     return NARROW_SHARE * channels <= lanes
 
 
-def narrow_step(precision: Precision) -> Any:
+RECORD = ("pixels", "plain", "plane_step", "narrow")
+"""What a call for a row reads: the pixels; their first elements in the plain array and in the tensor; bytes from a
+channel's plane to the next."""
+
+
+def interleaving_kernel(target: str, precision: Precision, channels: int) -> Any:
+    """Return the loop that puts the channels of a row side by side, as an intrinsic.
+
+    Args:
+        target: name of the target.
+        precision: element type.
+        channels: of a pixel.
+    """
+    lanes = TARGETS[target].lanes(precision)
+
+    @intrinsic
+    def operation(_context: Any, record: Any) -> Any:
+        def write(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            code = Code(builder, lanes, precision)
+            values = dict(zip(RECORD, code.arguments(arguments[0], len(RECORD))))
+            start, narrow = code.pointer(values["plain"]), code.pointer(values["narrow"])
+            planes = [start]
+            while len(planes) < channels:
+                planes.append(code.at(planes[-1], values["plane_step"]))
+            rest = builder.and_(values["pixels"], code.int(lanes - 1))
+            full = builder.sub(values["pixels"], rest)
+
+            def group(pixel: Value, _: list[Value]) -> list[Value]:
+                offset = builder.mul(pixel, code.int(code.element_bytes))
+                vectors = [code.load(plane, offset) for plane in planes]
+                place = code.at(narrow, builder.mul(offset, code.int(channels)))
+                for number in range(channels):
+                    code.store(_mixed(code, vectors, number), place, number * code.vector_bytes)
+                return []
+
+            def one(index: Value, _: list[Value]) -> list[Value]:
+                offset = builder.mul(builder.add(full, index), code.int(code.element_bytes))
+                place = code.at(narrow, builder.mul(offset, code.int(channels)))
+                for number, plane in enumerate(planes):
+                    code.move(code.at(plane, offset), code.at(place, number * code.element_bytes))
+                return []
+
+            zero = code.int(0)
+            code.choose(builder.icmp_signed(">", full, zero), lambda: code.repeat(full, group, step=lanes), [])
+            code.choose(builder.icmp_signed(">", rest, zero), lambda: code.repeat(rest, one), [])
+            return context.get_dummy_value()
+
+        return types.void(types.intp), write
+
+    return operation
+
+
+def _mixed(code: Code, vectors: Sequence[Value], number: int) -> Value:
+    """Return vector ``number`` of those that hold all channels of a group of pixels, one pixel after the other."""
+    lanes, channels = code.lanes, len(vectors)
+    places = [divmod(number * lanes + lane, channels) for lane in range(lanes)]
+    result = code.shuffled(vectors[0], vectors[0], [pixel for pixel, _ in places])
+    for channel in range(1, channels):
+        taken = [lanes + pixel if own == channel else lane for lane, (pixel, own) in enumerate(places)]
+        result = code.shuffled(result, vectors[channel], taken)
+    return result
+
+
+def narrow_step() -> Any:
     """Return the step function that puts the channels of each pixel side by side."""
-    view, dtype = (float32s, np.float32) if precision == "float32" else (float64s, np.float64)
-
-    @function
-    def interleave(row: int, _thread: int, threads: int) -> None:
-        """Copy every row of every image.
-
-        Arguments: plain array; images, channels, rows, columns; first pixel of the tensor, bytes to its next image and
-        row; rows of a unit.
-        """
-        words = integers(row)
-        images, channels, rows, columns, together = words[2], words[3], words[4], words[5], words[9]
-        lines = images * rows
-        plain = numba.carray(view(words[1]), (images, channels, rows, columns), dtype)
-        unit = next_unit(row, -1, threads)
-        while unit * together < lines:
-            for line in range(unit * together, min(lines, (unit + 1) * together)):
-                image, place = line // rows, line % rows
-                start = words[6] + image * words[7] + place * words[8]
-                pixels = numba.carray(view(start), (columns, channels), dtype)
-                if channels == 3:
-                    red, green, blue = plain[image, 0, place], plain[image, 1, place], plain[image, 2, place]
-                    for column in range(columns):
-                        pixels[column, 0] = red[column]
-                        pixels[column, 1] = green[column]
-                        pixels[column, 2] = blue[column]
-                else:
-                    for channel in range(channels):
-                        for column in range(columns):
-                            pixels[column, channel] = plain[image, channel, place, column]
-            unit = next_unit(row, unit, threads)
-
     return interleave
+
+
+@function
+def interleave(row: int, thread: int, threads: int) -> None:
+    """Copy every row of every image, near each other what one thread copies: it reads them in the next layer.
+
+    Arguments: plain array, bytes to its next image, channel and row; images, rows, columns; first pixel of the tensor,
+    bytes to its next image and row; rows of a unit; the kernel.
+    """
+    words = integers(row)
+    rows, together = words[6], words[11]
+    lines = words[5] * rows
+    address = blank_record()
+    record = integers(address)
+    record[0], record[2] = words[7], words[3]
+    units = (lines + together - 1) // together
+    unit = next_near(row, -1, thread, threads, units)
+    while unit < units:
+        for line in range(unit * together, min(lines, (unit + 1) * together)):
+            image = line // rows
+            place = line - image * rows
+            record[1] = words[1] + image * words[2] + place * words[4]
+            record[3] = words[8] + image * words[9] + place * words[10]
+            call_tile(words[12], address)
+        unit = next_near(row, unit, thread, threads, units)
 
 
 def entered(tensor: Blocked, plain: Array, machine: Target, precision: Precision) -> Step:
@@ -77,9 +136,12 @@ def entered(tensor: Blocked, plain: Array, machine: Target, precision: Precision
         precision: element type.
     """
     channels, height, width = tensor.shape
+    element = plain.itemsize
     together = lines_per_unit(tensor.images * height, channels * width // machine.lanes(precision))
+    kernel = compiled.address("tile", "narrow", "interleaving_kernel", machine.name, precision, channels)
+    steps = (channels * height * width * element, height * width * element, width * element)
     arguments = (
-        plain.ctypes.data, tensor.images, channels, height, width, tensor.address(), tensor.image_step,
-        tensor.row_step, together,
+        plain.ctypes.data, *steps, tensor.images, height, width, tensor.address(), tensor.image_step, tensor.row_step,
+        together, kernel,
     )  # fmt: skip
-    return Step(compiled.address("step", "narrow", "narrow_step", precision), arguments, (tensor, plain))
+    return Step(compiled.address("step", "narrow", "narrow_step"), arguments, (tensor, plain))

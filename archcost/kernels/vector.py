@@ -93,6 +93,11 @@ class Code:
         written = self.builder.store(value, place, align=self.vector_bytes)
         written.set_metadata("nontemporal", self.builder.module.add_metadata([ir.Constant(INT32, 1)]))
 
+    def move(self, source: Value, target: Value) -> None:
+        """Copy one element from a pointer to another."""
+        value = self.builder.load(self.builder.bitcast(source, self._scalar_pointer), align=self.element_bytes)
+        self.builder.store(value, self.builder.bitcast(target, self._scalar_pointer), align=self.element_bytes)
+
     def broadcast(self, pointer: Value, offset: Value | Integer = 0) -> Value:
         """Return one element in all lanes."""
         place = self.builder.bitcast(self.at(pointer, offset), self._scalar_pointer)

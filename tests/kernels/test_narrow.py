@@ -16,10 +16,11 @@ from archcost.kernels.target import current
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_channels_lie_side_by_side_inside_the_border(channels: int, precision: Any) -> None:
-    plain = np.random.default_rng(0).standard_normal((2, channels, 5, 7)).astype(precision)
-    tensor = Blocked.make(2, (channels, 5, 7), ((1, 2), (3, 0)), channels, precision)
+@pytest.mark.parametrize("columns", [7, 16, 37])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_channels_lie_side_by_side_inside_the_border(channels: int, columns: int, precision: Any) -> None:
+    plain = np.random.default_rng(0).standard_normal((2, channels, 5, columns)).astype(precision)
+    tensor = Blocked.make(2, (channels, 5, columns), ((1, 2), (3, 0)), channels, precision)
     Program([entered(tensor, plain, current(), precision)]).run(team(2))
     wanted = np.pad(plain.transpose(0, 2, 3, 1), ((0, 0), (1, 2), (3, 0), (0, 0)))
     np.testing.assert_array_equal(tensor.memory[:, 0], wanted)
