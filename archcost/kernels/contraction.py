@@ -153,7 +153,8 @@ def panel_rows(
     rows = []
     for panel, (width, blocks) in enumerate(zip(panels.widths, panels.blocks)):
         if blocks not in tables:
-            steps = np.array(blocks)[:, None] * field.source.block_step + np.array(offsets)
+            block, channel = np.divmod(np.array(blocks)[:, None] * panels.depth, lanes)
+            steps = block * field.source.block_step + channel * size + np.array(offsets)
             tables[blocks] = np.ascontiguousarray(steps.ravel(), np.int64)
         first, table = panels.first_blocks[panel], tables[blocks]
         rows.append(

@@ -135,7 +135,7 @@ def _passes(
     for one in passes:
         field = one.field.simplified()
         vectors = field.vectors(target.memory.shape[1], setting.machine)
-        panels = _panels(layer.filters, one.taps, vectors, target, transposed=transposed)
+        panels = _panels(layer.filters, one.taps, vectors, target, transposed=transposed, may_be_short=True)
         if one.taps:
             packed.append(panels)
         times = taps_in_line(one.offsets, panels.depth * panels.memory.itemsize)
@@ -154,12 +154,16 @@ def _passes(
     return Parts([*biases_steps, *packing(packed, weight, *setting, fusion.scale)], compute)
 
 
-def _panels(filters: Filters, taps: Sequence[Pair], vectors: int, target: Blocked, *, transposed: bool) -> Panels:
+def _panels(
+    filters: Filters, taps: Sequence[Pair], vectors: int, target: Blocked, *, transposed: bool, may_be_short: bool
+) -> Panels:
     """Return panels for a list of taps; without any, there is one with weights of zero, which nobody packs."""
     if not taps:
         outputs = min(filters.outputs, target.lanes)
         filters, taps = Filters(outputs, filters.inputs, (1, 1)), [(0, 0)]
-    return Panels.make(filters, taps, vectors, target.lanes, target.memory.dtype, transposed=transposed)
+    return Panels.make(
+        filters, taps, vectors, target.lanes, target.memory.dtype, transposed=transposed, may_be_short=may_be_short
+    )
 
 
 def _spread_pixel(
@@ -199,7 +203,8 @@ def _spread_pixel(
             if not reached and fusion.only_adds_to(target, bias):
                 continue
             taps = [(int(place[0]), int(place[1]))] if reached else []
-            panels = _panels(layer.filters, taps, vectors, target, transposed=True)
+            # All of them, those of zeros too, are read with one depth.
+            panels = _panels(layer.filters, taps, vectors, target, transposed=True, may_be_short=False)
             if reached:
                 packed.append(panels)
             shift = row * target.row_step + column * target.pixel_step

@@ -216,7 +216,7 @@ def expanded(
     one = forward_pass(first.window, source, absent, None, every_tap=False)
     blocks = -(-channels // lanes)
     vectors = fitting_vectors(min(width, machine.tile_pixels(2)), blocks, machine)
-    panels = Panels.make(first.filters, one.taps, vectors, lanes, target.memory.dtype)
+    panels = Panels.make(first.filters, one.taps, vectors, lanes, target.memory.dtype, may_be_short=True)
     line = (width + sum(halo)) * machine.vector_bytes
     bands = planned_bands(
         second.window, height, target.shape[1], panels.widths, source.images, line * max(panels.widths)

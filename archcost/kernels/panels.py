@@ -26,6 +26,9 @@ from archcost.kernels.target import Target
 EFFICIENCY_OF_ONE = 0.9
 """Speed of panels of one vector, with tiles of twice as many pixels, against panels of two."""
 
+LEAST_DEPTH = 4
+"""Fewest rounds of k of a tap, unless there are fewer channels: as many as the micro-kernel writes out."""
+
 LARGEST_PANEL = 8
 """Most vectors of a panel: what keeps the multipliers busy where there is a single pixel."""
 
@@ -113,6 +116,7 @@ class Panels:
         transposed: lanes are the filters' inputs, and the depth goes over their outputs.
         taps: positions of the kernel in the order of the micro-kernel's taps.
         lanes: elements of a vector.
+        depth: rounds of k of a tap: channels of a block of the depth.
         widths: vectors of each panel.
         blocks: for each panel the blocks of the depth that it is connected to; at least one.
         memory: the panels one after the other; zero where nothing is connected.
@@ -123,6 +127,7 @@ class Panels:
     transposed: bool
     taps: tuple[Pair, ...]
     lanes: int
+    depth: int
     widths: tuple[int, ...]
     blocks: tuple[tuple[int, ...], ...]
     memory: Array
@@ -139,20 +144,31 @@ class Panels:
         *,
         transposed: bool = False,
         copies: int = 1,
+        may_be_short: bool = False,
     ) -> Panels:
-        """Return panels of at most ``vectors`` vectors, zeroed."""
+        """Return panels of at most ``vectors`` vectors, zeroed.
+
+        Args:
+            filters: the plain weight.
+            taps: positions of the kernel.
+            vectors: most vectors of a panel.
+            lanes: elements of a vector.
+            dtype: element type.
+            transposed: lanes are the filters' inputs.
+            copies: how often the panels lie there.
+            may_be_short: blocks of the depth may be shorter than a vector, where that leaves out idle lanes.
+        """
         connected = filters.connected(lanes)
         connected = connected.T if transposed else connected
+        channels = filters.outputs if transposed else filters.inputs
+        depth = min(channels, lanes)
+        if may_be_short and connected.all():
+            depth = shortened(channels, depth)
+            connected = np.ones((len(connected), -(-channels // depth)), np.bool_)
         widths, blocks = cut(connected, vectors, filters.groups if filters.aligned(lanes) else 1)
-        depth = depth_of(filters.outputs if transposed else filters.inputs, lanes)
         size = sum(width * len(used) for width, used in zip(widths, blocks)) * len(taps) * depth * lanes
         memory = aligned(size * copies, dtype)
-        return cls(filters, transposed, tuple(taps), lanes, tuple(widths), blocks, memory, copies)
-
-    @property
-    def depth(self) -> int:
-        """Rounds of k of a tap."""
-        return depth_of(self.filters.outputs if self.transposed else self.filters.inputs, self.lanes)
+        return cls(filters, transposed, tuple(taps), lanes, depth, tuple(widths), blocks, memory, copies)
 
     @property
     def size(self) -> int:
@@ -182,7 +198,7 @@ class Panels:
         result = []
         for first, width, blocks in zip(self.first_blocks, self.widths, self.blocks):
             rows = range(first * lanes, min((first + width) * lanes, sides[0]))
-            depths = [range(block * lanes, min((block + 1) * lanes, sides[1])) for block in blocks]
+            depths = [range(block * self.depth, min((block + 1) * self.depth, sides[1])) for block in blocks]
             if connected is None:
                 pairs = len(rows) * sum(map(len, depths))
             else:
@@ -212,7 +228,7 @@ class Panels:
                 block = self.first_blocks[panel] + vector
                 rows = numbers[block * self.lanes : (block + 1) * self.lanes]
                 for index, used in enumerate(self.blocks[panel]):
-                    part = rows[:, used * self.lanes : used * self.lanes + self.depth]
+                    part = rows[:, used * self.depth : (used + 1) * self.depth]
                     lane, k = np.nonzero(part >= 0)
                     here = places[index][:, k] + vector * self.lanes + lane
                     there = part[lane, k] * int(np.prod(self.filters.kernel)) + taps[:, None]
@@ -222,9 +238,14 @@ class Panels:
         return merged[0].copy(), merged[1].copy(), merged[2].copy()
 
 
-def depth_of(channels: int, lanes: int) -> int:
-    """Return the rounds of k of a tap: all lanes of a block, or the channels if there is one block."""
-    return min(channels, lanes)
+def shortened(channels: int, longest: int) -> int:
+    """Return the length of the blocks that ``channels`` are cut into: the longest, its half or its quarter.
+
+    24 channels are three blocks of 8 rather than two of 16, one third of whose rounds would multiply zeros. Each block
+    costs the micro-kernel about as much as a round, and a quarter is the least that is written out.
+    """
+    lengths = [longest // part for part in (1, 2, 4) if longest % part == 0 and longest // part >= LEAST_DEPTH]
+    return min(lengths or [longest], key=lambda length: -(-channels // length) * (length + 1))
 
 
 def cut(connected: npt.NDArray[np.bool_], vectors: int, groups: int) -> tuple[list[int], tuple[tuple[int, ...], ...]]:

@@ -95,8 +95,9 @@ def transformed_weights(
     scratch_bytes = len(panels.blocks[0]) * 9 * panels.depth * machine.vector_bytes + 64
     scratch = aligned(cut.threads * scratch_bytes // size, memory.dtype)
     gathered = Panels(
-        plain, turned, tuple(taps[::-1] if turned else taps), lanes, (1,) * blocks, panels.blocks[:1] * blocks, scratch
-    )
+        plain, turned, tuple(taps[::-1] if turned else taps), lanes, panels.depth, (1,) * blocks,
+        panels.blocks[:1] * blocks, scratch,
+    )  # fmt: skip
     jobs, keep = packing_jobs(gathered, weight, machine, precision, scale)
     table = tabled(jobs)
     start = int(memory.ctypes.data)
