@@ -238,6 +238,7 @@ class Lowered:
             (heads[0].parameters.get("bias"), heads[1].parameters.get("bias")),
             (fusions[0], fusions[1]),
             max(1, setting.threads),
+            self.scratch,
             setting.machine,
             setting.precision,
         )

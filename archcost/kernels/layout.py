@@ -10,6 +10,7 @@ writes the tensor writes the inside only. NCHW exists where a graph begins and e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,18 @@ def aligned(elements: int, dtype: npt.DTypeLike) -> Array:
     return memory[start : start + elements]
 
 
+class Areas(NamedTuple):
+    """Scratch memory of some threads.
+
+    Attributes:
+        memory: the areas of all threads.
+        step: elements from a thread's area to the next one's.
+    """
+
+    memory: Array
+    step: int
+
+
 class Shared:
     """Memory that steps use one after the other: each fills it before it reads it.
 
@@ -47,12 +60,24 @@ class Shared:
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self.made = [aligned(0, dtype)]
+        self._areas = Areas(aligned(0, dtype), 0)
 
     def take(self, elements: int) -> Array:
         """Return so many elements, of the memory that others have got too unless they are more than those."""
         if elements > self.made[-1].size:
             self.made.append(aligned(elements, self.made[-1].dtype))
         return self.made[-1][:elements]
+
+    def areas(self, threads: int, elements: int) -> Areas:
+        """Return at least so many elements for each thread: at all steps a thread's area is the same, if they fit in.
+
+        What it has left there is in its own caches, and what others have left is not.
+        """
+        found = self._areas
+        if elements > found.step or threads * found.step > found.memory.size:
+            step = max(CACHE_LINE, 1 << (elements - 1).bit_length())
+            found = self._areas = Areas(aligned(threads * step, found.memory.dtype), step)
+        return found
 
 
 @dataclass(frozen=True)

@@ -150,8 +150,7 @@ def multiplied(
     # A line between planes keeps them from meeting in one set of the cache.
     plane_step = blocks * block_bytes + 64
     waiting = 2 * longest * vector
-    scratch_bytes = -(-(SUMS * plane_step + waiting) // 4096) * 4096 + 64
-    memory = scratch.take(split.threads * scratch_bytes // weight.itemsize)
+    memory, area = scratch.areas(split.threads, (SUMS * plane_step + waiting) // weight.itemsize)
     offsets = np.ascontiguousarray(np.arange(blocks) * [[field.source.block_step], [block_bytes]], np.int64)
     tables = tabled(cut), tiles, panel_table(block, factors, biases, field), offsets
     reading, writing = ((False, field.source.pixel_step),) * 4, ((vector, False),) * SUMS
@@ -161,9 +160,10 @@ def multiplied(
     values = (
         len(cut), tables[0].ctypes.data, split.threads, tiles.ctypes.data, tables[2].ctypes.data,
         field.source.address, blocks * field.source.block_step, field.source.block_step, adding, blocks,
-        offsets[0].ctypes.data, memory.ctypes.data, scratch_bytes, plane_step, block_bytes, offsets[1].ctypes.data,
-        block.depth, field.target.address, field.target.block_step, behind * field.target.block_step,
-        field.residual.address, field.residual.block_step, behind * field.residual.block_step, behind * vector, vector,
+        offsets[0].ctypes.data, memory.ctypes.data, area * weight.itemsize, plane_step, block_bytes,
+        offsets[1].ctypes.data, block.depth, field.target.address, field.target.block_step,
+        behind * field.target.block_step, field.residual.address, field.residual.block_step,
+        behind * field.residual.block_step, behind * vector, vector,
         *reading_ahead(max(count for _, count, *_ in cut), vector), field.source.pixel_step,
     )  # fmt: skip
     step = Step(

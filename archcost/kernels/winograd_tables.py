@@ -75,8 +75,8 @@ class Tables:
         block_bytes = most * vector
         plane_step, sums_plane_step = blocks * block_bytes + 64, sums_blocks * block_bytes + 64
         sums_offset = points * plane_step
-        scratch_bytes = -(-(sums_offset + points * sums_plane_step) // 4096) * 4096 + 64
-        scratch = self.scratch.take(cut.threads * scratch_bytes // panels.memory.itemsize)
+        item = panels.memory.itemsize
+        scratch, area = self.scratch.areas(cut.threads, (sums_offset + points * sums_plane_step) // item)
         offsets = np.ascontiguousarray(np.arange(blocks) * block_bytes, np.int64)
         zeros = aligned(self.widest * panels.lanes, panels.memory.dtype)
         tables = tabled(units), tiles, self._panels()
@@ -88,7 +88,7 @@ class Tables:
             len(units), tables[0].ctypes.data, cut.threads, tables[1].ctypes.data, tables[2].ctypes.data, points,
             self.memory.ctypes.data, panels.size * panels.memory.itemsize, source.address(), source.row_step,
             source.block_step, blocks, target.address(), target.row_step, target.block_step, *steps,
-            biases.ctypes.data, scratch.ctypes.data, scratch_bytes, sums_offset, plane_step, sums_plane_step,
+            biases.ctypes.data, scratch.ctypes.data, area * item, sums_offset, plane_step, sums_plane_step,
             block_bytes, kernel, offsets.ctypes.data, panels.depth, zeros.ctypes.data, vector,
         )  # fmt: skip
         products = points * len(tiles) * panels.filters.outputs * panels.filters.inputs
