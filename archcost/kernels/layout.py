@@ -28,12 +28,19 @@ NO_HALO: Sides = ((0, 0), (0, 0))
 def aligned(elements: int, dtype: npt.DTypeLike) -> Array:
     """Return a zeroed array whose first element lies at a multiple of a cache line."""
     inside = zeroed(elements, dtype)
-    if inside is not None:
-        return inside
+    return apart(elements, dtype) if inside is None else inside
+
+
+def apart(elements: int, dtype: npt.DTypeLike) -> Array:
+    """Return such an array with memory of its own, which goes when nobody uses the array."""
     size = np.dtype(dtype).itemsize
     memory = np.zeros(elements + CACHE_LINE // size, dtype)
     start = (-memory.ctypes.data % CACHE_LINE) // size
     return memory[start : start + elements]
+
+
+LARGE_AREA = 2**18
+"""Elements of an area up to which its size is a power of two; larger ones grow by quarters of that."""
 
 
 class Areas(NamedTuple):
@@ -65,7 +72,8 @@ class Shared:
     def take(self, elements: int) -> Array:
         """Return so many elements, of the memory that others have got too unless they are more than those."""
         if elements > self.made[-1].size:
-            self.made.append(aligned(elements, self.made[-1].dtype))
+            # Weights are packed through it, once: much memory for a short while.
+            self.made.append(apart(elements, self.made[-1].dtype))
         return self.made[-1][:elements]
 
     def areas(self, threads: int, elements: int) -> Areas:
@@ -75,7 +83,9 @@ class Shared:
         """
         found = self._areas
         if elements > found.step or threads * found.step > found.memory.size:
-            step = max(CACHE_LINE, 1 << (elements - 1).bit_length())
+            # More than this step asks for, since later ones ask for a little more; what nobody touches is not there.
+            unit = 1 << (elements - 1).bit_length() if elements <= LARGE_AREA else LARGE_AREA // 4
+            step = -(-elements // unit) * unit
             found = self._areas = Areas(aligned(threads * step, found.memory.dtype), step)
         return found
 
