@@ -96,8 +96,10 @@ def _is_alike(graph: Graph, key: Key, name: str, needs: Mapping[Key, Need], whol
     return (
         key in needs
         and (alone, key[1]) not in needs
+        and not needs[key].by_image
         and needs[key].shape == graph.shapes[name]
-        and (needs[key].images, needs[key].lanes) == (needs[whole].images, needs[whole].lanes)
+        and needs[key].images == (1 if needs[whole].by_image else needs[whole].images)
+        and needs[key].lanes == needs[whole].lanes
         and not isinstance(graph.node(key[1]).op, Input)
     )
 

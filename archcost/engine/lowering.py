@@ -107,8 +107,8 @@ class Lowered:
         self.plan = Plan(
             graph, training=training, trained=trained, wanted=wanted, keep=keep, fast=self.fast,
             stage=stage if images > 1 and not training and not keep else None,
-            fast_alone=layers.fast(1, kernels, PARTNERS if own else threads, tuned=tuned), lanes=lanes,
-            segments=segments,
+            fast_alone=layers.fast(1, kernels, PARTNERS if own else threads, tuned=tuned), own_images=own > 0,
+            lanes=lanes, segments=segments,
             joins=not training and not keep and bool(setting.threads) and pairs_allowed(),
             bordered=not layout.samples,
         )  # fmt: skip
@@ -149,8 +149,11 @@ class Lowered:
         ]
 
     def tensors_for(self, images: int, *kinds: str) -> dict[str, Blocked]:
-        """Return the tensor of every node; later kinds come before earlier ones."""
-        found = self.memory.tensors
+        """Return the tensor of every node, for the first image if ``images`` is 1; later kinds come before others."""
+        found = {
+            key: replace(tensor, images=images, memory=tensor.memory[:images]) if images == 1 else tensor
+            for key, tensor in self.memory.tensors.items()
+        }
         held = {name: found[kind, name] for wanted in kinds for kind, name in found if kind == wanted}
         machine, precision = self.setting.machine, self.setting.precision
         return views(self.graph, images, self.plan.holder, held, machine.lanes(precision), precision)

@@ -44,6 +44,7 @@ class Need:
         images: that it holds; 0 for the batch.
         inside: the tensor that it is a part of, and its first block there; None: it has a place of its own.
         again: the same where it is written again, as a whole, and read again; in between others may take its place.
+        by_image: who writes it computes one image at a time.
     """
 
     shape: tuple[int, int, int]
@@ -54,6 +55,7 @@ class Need:
     images: int = 0
     inside: tuple[Key, int] | None = None
     again: tuple[int, int] | None = None
+    by_image: bool = False
 
     @property
     def spans(self) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -76,6 +76,7 @@ class Plan:
         fast: which convolutions are computed in a fast way.
         stage: the work that is done image by image, given the others' order and tensors; None: nothing.
         fast_alone: which convolutions of it are computed in a fast way.
+        own_images: each thread does that for images of its own, whose values go where those of the batch are.
         lanes: channels of a block, for concatenation in place in inference; 0: all inputs are copied.
         segments: of the graph, whose activations are recomputed (training only).
         joins: let depthwise convolutions be computed with the convolution before (inference only).
@@ -106,13 +107,14 @@ class Plan:
         fast: FastPlan = direct,
         stage: StageRule | None = None,
         fast_alone: FastPlan = direct,
+        own_images: bool = False,
         lanes: int = 0,
         segments: Sequence[Segment] = (),
         joins: bool = False,
         bordered: bool = True,
     ) -> None:
         self.graph, self.training = graph, training
-        self._bordered = bordered
+        self._bordered, self._own_images = bordered, own_images
         self._fast, self._fast_alone, self._lanes = fast, fast_alone, lanes
         self.trained, self.wanted = trained, wanted
         self.holder = aliases(graph, training=training, in_place=training and not keep)
@@ -239,7 +241,9 @@ class Plan:
         for work in self.forward[: self.stage.works]:
             key = VALUE, self.holder[work.writes]
             need = result[key]
-            if key[1] in self.stage.crossing:
+            if key[1] in self.stage.crossing and self._own_images:
+                result[key] = replace(need, first=BEFORE, by_image=True)
+            elif key[1] in self.stage.crossing:
                 result[ALONE, key[1]] = replace(need, last=self.stage.works, images=1)
                 result[key] = replace(need, first=BEFORE)
             else:

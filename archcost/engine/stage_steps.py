@@ -55,7 +55,10 @@ def own_threads(images: int, threads: int) -> int:
 
 
 def stage_steps(lowered: Lowered, threads: int) -> StageSteps:
-    """Return the steps that compute the first stage, image by image, and collect what the second one reads.
+    """Return the steps that compute the first stage, image by image.
+
+    Threads with images of their own write what the second stage reads where it reads it. Otherwise it is collected,
+    since the same steps compute each image.
 
     Args:
         lowered: the program.
@@ -73,7 +76,8 @@ def stage_steps(lowered: Lowered, threads: int) -> StageSteps:
     inside: list[Step] = []
     for work in works:
         if work.node not in entering:
-            inside += lowered.cleared(ALONE if lowered.plan.holder[work.writes] in crossing else VALUE, work.writes)
+            is_collected = lowered.plan.holder[work.writes] in crossing and not threads
+            inside += lowered.cleared(ALONE if is_collected else VALUE, work.writes)
             inside += lowered.computed(work)
     packing = [step for step in inside if step.prepares]
     inside = [step for step in inside if not step.prepares]
@@ -91,7 +95,7 @@ def stage_steps(lowered: Lowered, threads: int) -> StageSteps:
         [
             *(step for node in entering for step in entered(node, image)),
             *inside,
-            *(collected(name, image) for name in crossing),
+            *(collected(name, image) for name in (() if threads else crossing)),
         ]
         for image in range(1 if threads else images)
     ]
