@@ -233,9 +233,7 @@ def forward_parts(operation: Operation, fusion: Fusion | None = None) -> Parts:
     function = spread if layer.spreads else correlate
     setting = Setting(operation.machine, operation.precision)
     weight, bias = operation.parameters["weight"], operation.parameters.get("bias")
-    return function(
-        layer, source, output, weight, bias, setting, fusion or Fusion(fast=operation.fast, panels=operation.panels)
-    )
+    return function(layer, source, output, weight, bias, setting, fusion or _with_ways(operation))
 
 
 def _with_ways(operation: Operation) -> Fusion:
@@ -273,16 +271,8 @@ def backward(gradient: Gradient) -> list[Step]:
     if target is not None:
         residual = target if gradient.adds[0] else None
         function = correlate if layer.spreads else spread
-        weight = operation.parameters["weight"]
-        parts = function(
-            layer,
-            output,
-            target,
-            weight,
-            None,
-            setting,
-            Fusion(residual=residual, fast=operation.fast, panels=operation.panels),
-        )
+        fusion = replace(_with_ways(operation), residual=residual)
+        parts = function(layer, output, target, operation.parameters["weight"], None, setting, fusion)
         steps += [*parts.pack, *parts.compute]
     return steps
 

@@ -155,8 +155,10 @@ def _reach(window: Window) -> int:
     return (window.kernel[0] - 1) * window.dilation[0] + 1
 
 
-def planned_bands(window: Window, rows: int, outputs: int, panels: Sequence[int], images: int) -> list[Band]:
-    """Return the bands that cost least: few rows twice, and units that two threads share evenly.
+def planned_bands(
+    window: Window, rows: int, outputs: int, panels: Sequence[int], images: int, threads: int
+) -> list[Band]:
+    """Return the bands that cost least: few rows twice, and units that the threads share evenly.
 
     Args:
         window: of the depthwise convolution.
@@ -164,22 +166,18 @@ def planned_bands(window: Window, rows: int, outputs: int, panels: Sequence[int]
         outputs: rows of the result.
         panels: vectors of each panel.
         images: size of the batch.
+        threads: how many take units.
     """
 
     def cost(bands: Sequence[Band]) -> int:
-        units = [band.rows * width for _ in range(images) for band in bands for width in panels]
-        # Two threads take them from both ends, the one that is ready first the next one.
-        ends, first, last = [0, 0], 0, len(units)
-        while first < last:
-            if ends[0] <= ends[1]:
-                ends[0] += units[first]
-                first += 1
-            else:
-                last -= 1
-                ends[1] += units[last]
-        return max(ends)
+        done = [0] * threads
+        for _ in range(images):
+            for band in bands:
+                for width in panels:
+                    done[done.index(min(done))] += band.rows * width
+        return max(done)
 
-    counts = {count for count in (1, 2, 3, 4, 6, 8, 12, 16) if count <= outputs}
+    counts = {count for count in (1, 2, 3, 4, 6, 8, 12, 16, threads) if count <= outputs}
     return min((bands_of(window, rows, outputs, count) for count in sorted(counts)), key=cost)
 
 
@@ -238,7 +236,7 @@ def expanded(
     blocks = -(-channels // lanes)
     vectors = fitting_vectors(min(width, machine.tile_pixels(2)), blocks, machine)
     panels = Panels.make(first.filters, one.taps, vectors, lanes, target.memory.dtype, may_be_short=True)
-    bands = planned_bands(second.window, height, target.shape[1], panels.widths, source.images)
+    bands = planned_bands(second.window, height, target.shape[1], panels.widths, source.images, threads)
     widest, rows = max(panels.widths), _reach(second.window)
     size = (1, widest, rows, width + sum(halo), lanes)
     memory, elements = shared.areas(threads, prod(size))

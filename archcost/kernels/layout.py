@@ -28,11 +28,8 @@ NO_HALO: Sides = ((0, 0), (0, 0))
 def aligned(elements: int, dtype: npt.DTypeLike) -> Array:
     """Return a zeroed array whose first element lies at a multiple of a cache line."""
     inside = zeroed(elements, dtype)
-    return apart(elements, dtype) if inside is None else inside
-
-
-def apart(elements: int, dtype: npt.DTypeLike) -> Array:
-    """Return such an array with memory of its own, which goes when nobody uses the array."""
+    if inside is not None:
+        return inside
     size = np.dtype(dtype).itemsize
     memory = np.zeros(elements + CACHE_LINE // size, dtype)
     start = (-memory.ctypes.data % CACHE_LINE) // size
@@ -40,7 +37,7 @@ def apart(elements: int, dtype: npt.DTypeLike) -> Array:
 
 
 LARGE_AREA = 2**18
-"""Elements of an area up to which its size is a power of two; larger ones grow by quarters of that."""
+"""Elements of an area up to which memory for it is a power of two; for larger ones it grows by quarters of that."""
 
 
 class Areas(NamedTuple):
@@ -67,27 +64,25 @@ class Shared:
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self.made = [aligned(0, dtype)]
-        self._areas = Areas(aligned(0, dtype), 0)
 
     def take(self, elements: int) -> Array:
         """Return so many elements, of the memory that others have got too unless they are more than those."""
         if elements > self.made[-1].size:
-            # Weights are packed through it, once: much memory for a short while.
-            self.made.append(apart(elements, self.made[-1].dtype))
+            self.made.append(aligned(elements, self.made[-1].dtype))
         return self.made[-1][:elements]
 
     def areas(self, threads: int, elements: int) -> Areas:
-        """Return at least so many elements for each thread: at all steps a thread's area is the same, if they fit in.
+        """Return at least so many elements for each thread: equal parts of all the memory that there is.
 
-        What it has left there is in its own caches, and what others have left is not.
+        So a thread's area stays the same while the memory does. What it has left there is in its own caches.
         """
-        found = self._areas
-        if elements > found.step or threads * found.step > found.memory.size:
+        elements = -(-elements // CACHE_LINE) * CACHE_LINE
+        if threads * elements > self.made[-1].size:
             # More than this step asks for, since later ones ask for a little more; what nobody touches is not there.
             unit = 1 << (elements - 1).bit_length() if elements <= LARGE_AREA else LARGE_AREA // 4
-            step = -(-elements // unit) * unit
-            found = self._areas = Areas(aligned(threads * step, found.memory.dtype), step)
-        return found
+            self.take(threads * -(-elements // unit) * unit)
+        memory = self.made[-1]
+        return Areas(memory, memory.size // threads // CACHE_LINE * CACHE_LINE)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,15 @@ def test_bands_cover_all_rows(kernel: int, stride: int, padding: int, dilation: 
         assert band.rows == len([row for row in range(min(read), max(read) + 1) if 0 <= row < rows])
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4, 7])
+def test_every_thread_gets_a_band_and_one_alone_computes_no_row_twice(threads: int) -> None:
+    window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    bands = expanded.planned_bands(window, 112, 112, [2], 1, threads)
+    assert len(bands) >= threads
+    assert sum(band.rows for band in bands) == 112 + 2 * (len(bands) - 1)
+    assert threads > 1 or len(bands) == 1
+
+
 def test_who_else_reads_the_map_between_keeps_it() -> None:
     net = Builder("shared")
     x = net(Conv2d(16, 1), net.input((16, 6, 6)), name="wide")
