@@ -23,7 +23,7 @@ PRODUCTS_FOR_A_BYTE = 32
 """Multiply-adds that lose as much by running for one image as a byte gains by staying in a cache."""
 
 COPIES_FOR_A_BYTE = 3
-"""What lies between the stages is written once more, read once more, and spread over more memory."""
+"""What lies between the stages is spread over more memory, and written and read once more where it is collected."""
 
 LARGEST_WEIGHTS = 2 * 1024 * 1024
 """Bytes of the weights of the first stage: each image reads them again, out of a cache."""
