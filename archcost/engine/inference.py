@@ -35,7 +35,6 @@ class Entrance:
         found = program.arguments_in(plain)
         is_known = len(found) == readers and all(argument.column == FIRST_ARGUMENT for argument in found)
         self.arguments = found if is_known else []
-        self._words = [(argument.words, argument.place, argument.offset) for argument in self.arguments]
 
     def open(self, values: Array) -> None:
         """Let the program read ``values``, in place or as a copy.
@@ -43,16 +42,16 @@ class Entrance:
         It is plain Python: what is seldom used of NumPy is slow when a network has just driven it out of the caches.
         """
         flags = values.flags
-        if not self._words or values.dtype != self._dtype or not (flags.c_contiguous and flags.aligned):
+        if not self.arguments or values.dtype != self._dtype or not (flags.c_contiguous and flags.aligned):
             self._plain[...] = values
             return
         start = _address(values)
-        for words, place, offset in self._words:
+        for words, place, offset, _ in self.arguments:
             words[place] = start + offset
 
     def close(self) -> None:
         """Let the program read its own array again."""
-        for words, place, offset in self._words:
+        for words, place, offset, _ in self.arguments:
             words[place] = self._start + offset
 
 
