@@ -241,7 +241,7 @@ class Panels:
 def shortened(channels: int, longest: int) -> int:
     """Return the length of the blocks that ``channels`` are cut into: the longest, its half or its quarter.
 
-    24 channels are three blocks of 8 rather than two of 16, one third of whose rounds would multiply zeros. Each block
+    24 channels are three blocks of 8 rather than two of 16, a quarter of whose rounds would multiply zeros. Each block
     costs the micro-kernel about as much as a round, and a quarter is the least that is written out.
     """
     lengths = [longest // part for part in (1, 2, 4) if longest % part == 0 and longest // part >= LEAST_DEPTH]
